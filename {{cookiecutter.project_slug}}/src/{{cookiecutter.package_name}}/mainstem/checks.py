@@ -1,0 +1,298 @@
+"""The checks of a pipeline before anything runs.
+
+All defects at once, each with the step, its place and the remedy.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import DefectsFound
+from .keys import plain
+from .settings import Overlays
+
+__all__ = ["FILLED_IN", "Pipelines", "collect", "dependency_order", "find_defects", "name_of"]
+
+_REQUIRED: dict[str, tuple[type, str]] = {
+    "inputs": (list, "a list of dataset names"),
+    "outputs": (list, "a list of dataset names"),
+    "kwargs": (dict, "a dict of keyword arguments"),
+}
+_OPTIONAL: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "name": (str, "a name"),
+    "resources": (dict, 'a dict such as {"cpu": 4, "memory": "16Gi"}'),
+    "retries": (int, "a whole number"),
+    "timeout": ((int, float), "a number of seconds"),
+    "schema": (dict, 'a dict such as {"clean": {"fare": pl.Float64}}'),
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_RESERVED = {"start"}  # start.json lies beside the step records
+_Declared = Mapping[str, Any]
+FILLED_IN = ("date", "label", "sources")
+"""Parameters that the runtime fills in where a function has them.
+
+Data date, label of an effect, pinned sources.
+"""
+
+
+class Pipelines(dict[str, list[Any]]):
+    """The pipelines of a project by name; `file` is where they are declared."""
+
+    file: Path | None = None
+
+
+def collect(pipelines: ModuleType | Mapping[str, Any]) -> Pipelines:
+    """The pipelines of a module.
+
+    Its public variables that hold a list of steps, each named by its variable.
+    """
+    if not isinstance(pipelines, ModuleType):
+        return Pipelines(pipelines)
+    found = Pipelines(
+        (name, value)
+        for name, value in vars(pipelines).items()
+        if not name.startswith("_")
+        and isinstance(value, list)
+        and any(isinstance(one, dict) for one in value)
+    )
+    found.file = Path(pipelines.__file__) if pipelines.__file__ else None
+    return found
+
+
+def dependency_order(steps: Sequence[_Declared]) -> list[_Declared]:
+    """The steps with every step after those that make its inputs, otherwise as declared.
+
+    Raises DefectsFound on a cycle.
+    """
+    makers = {output: index for index, step in enumerate(steps) for output in step["outputs"]}
+    order: list[int] = []
+    path: list[int] = []
+
+    def visit(index: int) -> None:
+        if index in path:
+            names = [name_of(steps[one]) for one in (*path[path.index(index) :], index)]
+            raise DefectsFound(f"steps wait for one another: {' <- '.join(names)}")
+        if index not in order:
+            path.append(index)
+            for name in steps[index]["inputs"]:
+                if name in makers:
+                    visit(makers[name])
+            order.append(path.pop())
+
+    for index in range(len(steps)):
+        visit(index)
+    return [steps[index] for index in order]
+
+
+def find_defects(
+    name: str, pipelines: Mapping[str, Sequence[Any]], layers: Sequence[Overlays]
+) -> list[str]:
+    """All that is wrong with a pipeline as it is declared and overlaid, one line each."""
+    if name not in pipelines:
+        return [f"there is no pipeline {name!r}: {_near(name, pipelines)}"]
+    steps, places = pipelines[name], _places(name, pipelines)
+    found = []
+    for index, step in enumerate(steps):
+        where = f"{places[index]}: {name}, step {name_of(step) or index + 1}"
+        found += [f"{where}: {what}" for what in _shape_defects(step)]
+    if found:
+        return found
+    made = [output for step in steps for output in step["outputs"]]
+    names = Counter(name_of(step) for step in steps)
+    outputs = Counter(made)
+    for index, step in enumerate(steps):
+        where = f"{places[index]}: {name}, step {name_of(step)}"
+        found += [f"{where}: {what}" for what in _name_defects(step, names, outputs)]
+        found += [f"{where}: {what}" for what in _input_defects(step, made, pipelines)]
+        found += [f"{where}: {what}" for what in _call_defects(step)]
+    found += _overlay_defects(pipelines, layers)
+    if not found:
+        try:
+            dependency_order(steps)
+        except DefectsFound as cycle:
+            found.append(f"{places[0]}: {name}: {cycle}")
+    return found
+
+
+def _shape_defects(step: Any) -> Iterator[str]:
+    if not isinstance(step, dict):
+        yield (
+            f"{step!r} is no dict: "
+            f"write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}"
+        )
+        return
+    for key in step.keys() - _REQUIRED.keys() - _OPTIONAL.keys() - {"function"}:
+        yield f"unknown key {key!r}: {_near(str(key), ['function', *_REQUIRED, *_OPTIONAL])}"
+    if not callable(step.get("function")):
+        yield "'function' is not a function: write its name, without quotes or brackets"
+    elif not _importable(step["function"]):
+        yield (
+            f"{step['function']!r} cannot be imported by its name: "
+            "define it with `def` at the top level of a module"
+        )
+    for key, (kind, meant) in _REQUIRED.items():
+        if key not in step:
+            yield f"{key!r} is missing: write {meant}, even an empty one"
+        elif not isinstance(step[key], kind) or (
+            kind is list and not all(isinstance(one, str) for one in step[key])
+        ):
+            yield f"{key!r} is {step[key]!r}: write {meant}"
+    for key, (kinds, meant) in _OPTIONAL.items():
+        if key in step and (not isinstance(step[key], kinds) or isinstance(step[key], bool)):
+            yield f"{key!r} is {step[key]!r}: write {meant}"
+
+
+def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -> Iterator[str]:
+    own = name_of(step)
+    if not _NAME.fullmatch(own) or own in _RESERVED:
+        yield f"{own!r} is no name for a step: {_NAMING}; give it a 'name'"
+    if names[own] > 1:
+        yield f"{names[own]} steps are named {own!r}: give each a 'name' of its own"
+    if not step["outputs"]:
+        yield "it has no outputs: name at least one dataset for what it returns"
+    for output in step["outputs"]:
+        if not _NAME.fullmatch(output):
+            yield f"{output!r} is no name for a dataset: {_NAMING}"
+        if outputs[output] > 1:
+            yield (
+                f"output {output!r} is made {outputs[output]} times: "
+                "give each dataset a name of its own"
+            )
+    for output in step.get("schema", {}).keys() - set(step["outputs"]):
+        yield f"'schema' speaks of {output!r}: {_near(output, step['outputs'])}"
+
+
+def _input_defects(
+    step: _Declared, made: Sequence[str], pipelines: Mapping[str, Sequence[Any]]
+) -> Iterator[str]:
+    for name in step["inputs"]:
+        other, dot, dataset = name.partition(".")
+        if not dot and name not in made:
+            everywhere = [
+                *made,
+                *(f"{other}.{one}" for other in pipelines for one in _made_by(pipelines[other])),
+            ]
+            yield f"no step makes its input {name!r}: {_near(name, everywhere)}"
+        elif dot and other not in pipelines:
+            yield f"input {name!r} names no pipeline of this project: {_near(other, pipelines)}"
+        elif dot and dataset not in _made_by(pipelines[other]):
+            yield (
+                f"pipeline {other} makes no {dataset!r}: "
+                f"{_near(dataset, _made_by(pipelines[other]))}"
+            )
+
+
+def _call_defects(step: _Declared) -> Iterator[str]:
+    try:
+        plain(step["kwargs"])
+    except TypeError as error:
+        yield f"its kwargs hold {error}: only JSON values and dates can be kept in a record"
+    try:
+        signature = inspect.signature(step["function"])
+    except (TypeError, ValueError):
+        return  # written in C: nothing to check it against
+    parameters = signature.parameters.values()
+    positional = [
+        one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(step["inputs"]) > len(positional) and not any(
+        one.kind is one.VAR_POSITIONAL for one in parameters
+    ):
+        yield (
+            f"it has {len(step['inputs'])} inputs, but its function takes {len(positional)}: "
+            f"{signature}"
+        )
+        return
+    free = {one.name: one for one in parameters if one not in positional[: len(step["inputs"])]}
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    for name in step["kwargs"]:
+        if name not in free and not takes_any:
+            yield f"its function takes no keyword {name!r}: {_near(name, free)}"
+    for name, one in free.items():
+        needed = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        if needed and name not in step["kwargs"] and name not in FILLED_IN:
+            yield f"its function needs {name!r}: add an input, or {name!r} to its kwargs"
+
+
+def _overlay_defects(
+    pipelines: Mapping[str, Sequence[Any]], layers: Sequence[Overlays]
+) -> Iterator[str]:
+    for pipeline, steps in (item for layer in layers for item in layer.items()):
+        if pipeline not in pipelines:
+            yield f"an overlay of kwargs names pipeline {pipeline!r}: {_near(pipeline, pipelines)}"
+            continue
+        known = {name_of(step): step for step in pipelines[pipeline] if isinstance(step, dict)}
+        for name, kwargs in steps.items():
+            if name not in known:
+                yield f"an overlay of kwargs names step {pipeline}.{name}: {_near(name, known)}"
+            else:
+                for what in _call_defects(
+                    {**known[name], "kwargs": {**known[name]["kwargs"], **kwargs}}
+                ):
+                    yield f"with the overlay of {pipeline}.{name}: {what}"
+
+
+_NAMING = "use a lower-case letter, then lower-case letters, digits and _ (63 at most)"
+
+
+def _near(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return (
+        f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+    )
+
+
+def _made_by(steps: Sequence[Any]) -> list[str]:
+    return [
+        output for step in steps if isinstance(step, dict) for output in step.get("outputs", [])
+    ]
+
+
+def name_of(step: Any) -> str:
+    """A step's name: its own, or its function's; "" for what is no step."""
+    if not isinstance(step, Mapping):
+        return ""
+    return str(step.get("name") or getattr(step.get("function"), "__name__", ""))
+
+
+def _importable(function: Any) -> bool:
+    found: Any = sys.modules.get(getattr(function, "__module__", ""))
+    for name in getattr(function, "__qualname__", "<none>").split("."):
+        found = getattr(found, name, None)
+    return found is function
+
+
+def _places(name: str, pipelines: Mapping[str, Sequence[Any]]) -> list[str]:
+    """`file:line` of each step, as far as the list is written out.
+
+    Else the line of the list, or the file alone.
+    """
+    steps, file = pipelines[name], getattr(pipelines, "file", None)
+    if file is None:
+        return ["pipelines"] * len(steps)
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            written = getattr(node.value, "elts", None)
+            lines = (
+                [one.lineno for one in written]
+                if written and len(written) == len(steps)
+                else [node.lineno] * len(steps)
+            )
+            return [f"{file.name}:{line}" for line in lines]
+    return [file.name] * len(steps)

@@ -1,0 +1,254 @@
+"""The project's code as definitions that refer to one another.
+
+What a function reaches, and a digest of each part. Static, and on the safe side: what cannot be
+told apart counts, so a definition may be taken for reached that is not. The one thing out of sight
+is code outside the project's package.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import sysconfig
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from . import syntax
+from .errors import DefectsFound
+from .syntax import Chain
+
+__all__ = ["Reader", "qualified_name"]
+
+_RUNTIME = Path(__file__).resolve().parent
+_BY_NAME = {"globals", "vars", "eval", "exec"}
+_IMPORTERS = {"import_module", "__import__"}
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """The function's name, without its project's package.
+
+    `steps.clean`, `mainstem.databases.read`.
+    """
+    module, name = function.__module__, function.__qualname__
+    if _is_runtime(module):
+        return f"mainstem{module.removeprefix(str(__package__))}.{name}"
+    package, _, inside = module.partition(".")
+    return f"{inside or package if _is_project(package) else module}.{name}"
+
+
+class Reader:
+    """Reads the project's code, each package once."""
+
+    def __init__(self) -> None:
+        self._packages: dict[str, _Package] = {}
+
+    def reached(self, function: Callable[..., Any]) -> dict[str, str]:
+        """The digests of all the project's definitions that a function reaches, by name.
+
+        Empty for a function of the runtime or of a library: their versions stand for their code.
+        """
+        module, name = function.__module__, function.__qualname__.partition(".")[0]
+        package = module.partition(".")[0]
+        if _is_runtime(module) or not _is_project(package):
+            return {}
+        if package not in self._packages:
+            self._packages[package] = _Package(package)
+        digests: dict[str, list[str]] = defaultdict(list)
+        for part in self._packages[package].closure(module, name):
+            digests[part.label].append(part.digest)
+        return {label: syntax.digest("".join(sorted(digests[label]))) for label in sorted(digests)}
+
+
+@dataclass(eq=False)
+class _Part:
+    """One statement at the top level of a module."""
+
+    module: str
+    label: str
+    tree: ast.stmt
+    names: frozenset[str]
+    chains: frozenset[Chain]
+    imports: dict[str, Chain]
+
+    @property
+    def digest(self) -> str:
+        return syntax.digest(syntax.canonical(self.tree))
+
+    @property
+    def is_mutable(self) -> bool:
+        """Whether other statements could change what this one binds.
+
+        A registry, a table, an object.
+        """
+        value = getattr(self.tree, "value", None)
+        return (
+            isinstance(self.tree, ast.Assign | ast.AnnAssign)
+            and value is not None
+            and not syntax.is_constant(value)
+        )
+
+
+@dataclass(eq=False)
+class _Module:
+    parts: list[_Part] = field(default_factory=list)
+    bound: dict[str, list[_Part]] = field(default_factory=lambda: defaultdict(list))
+    imports: dict[str, Chain] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+
+class _Package:
+    """All modules of one package (the vendored runtime aside), parsed once."""
+
+    def __init__(self, package: str) -> None:
+        self.modules = {name: _Module() for name in _sources(package)}
+        self._resolving: set[tuple[str, Chain]] = set()
+        for name, path in _sources(package).items():
+            self._add(name, path)
+
+    def closure(self, module: str, name: str) -> set[_Part]:
+        """The parts that a name reaches, and the statements that change some of them at import."""
+        found = self._follow(self.resolve(module, (name,)))
+        grown = True
+        while grown:
+            more = {
+                part for part, changed in self.changers if part not in found and changed & found
+            }
+            found |= self._follow(more)
+            grown = bool(more)
+        return found
+
+    @cached_property
+    def changers(self) -> list[tuple[_Part, set[_Part]]]:
+        """The statements that change something as modules load, with what each may change."""
+        parts = [part for module in self.modules.values() for part in module.parts]
+        return [(part, changed) for part in parts if (changed := self._changes(part))]
+
+    def resolve(
+        self, module: str, chain: Chain, imports: dict[str, Chain] | None = None
+    ) -> set[_Part]:
+        """The parts that a dotted name means in a module.
+
+        None when it is a builtin, a library's or a local name.
+        """
+        head, rest = chain[0], chain[1:]
+        here = self.modules[module]
+        if chain[-1] in _IMPORTERS:
+            return {part for one in self.modules.values() for part in one.parts}
+        if head in _BY_NAME:
+            return set(here.parts)
+        if (module, chain) in self._resolving:
+            return set()  # modules that import one another
+        self._resolving.add((module, chain))
+        target = (imports or {}).get(head) or here.imports.get(head)
+        found = set(here.bound.get(head, ()))
+        if target:
+            found |= self._absolute((*target, *rest))
+        if not found:
+            for star in here.stars:
+                found |= self.resolve(star, chain) if star in self.modules else set()
+        self._resolving.discard((module, chain))
+        return found
+
+    def _absolute(self, path: Chain) -> set[_Part]:
+        """What an absolute dotted path means.
+
+        The longest module on it, then a name in it, or else the whole module.
+        """
+        for length in range(len(path), 0, -1):
+            module = ".".join(path[:length])
+            if module in self.modules:
+                inside = self.resolve(module, path[length:]) if length < len(path) else set()
+                return inside or set(self.modules[module].parts)
+        return set()
+
+    def _follow(self, parts: Iterable[_Part]) -> set[_Part]:
+        found: set[_Part] = set()
+        queue = list(parts)
+        while queue:
+            part = queue.pop()
+            if part not in found:
+                found.add(part)
+                queue += [
+                    one
+                    for chain in part.chains
+                    for one in self.resolve(part.module, chain, part.imports)
+                ]
+        return found
+
+    def _changes(self, part: _Part) -> set[_Part]:
+        """The mutable things that a statement may change as it runs.
+
+        By a call, a decorator, an assignment into it.
+        """
+        targets, touched = syntax.effects(part.tree)
+        changed = {
+            one for chain in targets for one in self.resolve(part.module, chain, part.imports)
+        }
+        reach = self._follow(
+            one for chain in touched for one in self.resolve(part.module, chain, part.imports)
+        )
+        return (changed | {one for one in reach if one.is_mutable}) - {part}
+
+    def _add(self, name: str, path: Path) -> None:
+        module = self.modules[name]
+        is_package = path.name == "__init__.py"
+        try:
+            tree = ast.parse(path.read_bytes(), str(path))
+        except SyntaxError as error:
+            raise DefectsFound(f"{path}:{error.lineno}: {error.msg}") from None
+        for statement in tree.body:
+            docstring = isinstance(statement, ast.Expr) and isinstance(
+                statement.value, ast.Constant
+            )
+            if docstring or syntax.is_main_guard(statement):
+                continue
+            imports, stars = syntax.imported(statement, name, is_package=is_package)
+            module.stars += stars
+            names = frozenset(syntax.bound(statement))
+            module.imports.update(
+                {bound: target for bound, target in imports.items() if bound in names}
+            )
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                continue
+            local = name.partition(".")[2] or name
+            label = f"{local}.{'/'.join(sorted(names))}" if names else f"{local} (statements)"
+            part = _Part(
+                name, label, statement, names, frozenset(syntax.chains(statement)), imports
+            )
+            module.parts.append(part)
+            for bound in names - imports.keys():
+                module.bound[bound].append(part)
+
+
+def _is_runtime(module: str) -> bool:
+    return f"{module}.".startswith(f"{__package__}.")
+
+
+def _is_project(package: str) -> bool:
+    """Whether a top-level package is the project's own, and not installed beside the libraries."""
+    module = sys.modules.get(package)
+    file = getattr(module, "__file__", None)
+    if not file:
+        return False
+    if _RUNTIME.is_relative_to(Path(file).resolve().parent) and getattr(module, "__path__", None):
+        return True  # it vendors this runtime
+    libraries = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    return not any(Path(file).resolve().is_relative_to(library) for library in libraries)
+
+
+def _sources(package: str) -> dict[str, Path]:
+    """The modules of a package by dotted name, without the vendored runtime."""
+    module = sys.modules[package]
+    if not hasattr(module, "__path__"):
+        return {package: Path(str(module.__file__))}
+    top = Path(str(module.__file__)).resolve().parent
+    found = {}
+    for path in sorted(top.rglob("*.py")):
+        if not path.is_relative_to(_RUNTIME) and path.name != "__main__.py":  # no step imports it
+            steps = path.relative_to(top).with_suffix("").parts
+            found[".".join((package, *(step for step in steps if step != "__init__")))] = path
+    return found

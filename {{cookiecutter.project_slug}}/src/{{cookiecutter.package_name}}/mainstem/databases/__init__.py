@@ -1,0 +1,128 @@
+"""Datasets by name, for steps, notebooks and tests.
+
+And the step that hands over what came from outside. Outside a run a name resolves through the
+newest view, which a process pins at its first read, so that all it reads belongs together. In a
+namespace, what it has not computed itself is `dev`'s.
+"""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from ..environments import current
+from ..errors import DatasetError
+from . import files
+from .files import Output
+from .objects import Bucket
+from .sources import newest_source, source_name
+
+if TYPE_CHECKING:
+    from ..records import View
+
+__all__ = ["datasets", "exists", "load", "read", "refresh", "scan", "store"]
+
+_pinned: dict[tuple[Bucket, str], View | None] = {}
+
+
+def load(name: str) -> Any:
+    """The value of a dataset, a table as `pl.DataFrame`.
+
+    `training.clean`, or `clean` where one pipeline alone makes it.
+
+    Raises DatasetError when no complete run has made it.
+    """
+    return files.read(current().bucket, find(name))
+
+
+def scan(name: str) -> pl.LazyFrame:
+    """A table as a `pl.LazyFrame`, read as far as it is needed.
+
+    Raises DatasetError as `load`, or for what is no table.
+    """
+    output = find(name)
+    if output.columns is None:
+        raise DatasetError(f"{name} is no table: take databases.load({name!r})")
+    frame: pl.LazyFrame = files.read(current().bucket, output, "lazy")
+    return frame
+
+
+def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
+    """Bring a table from outside into the bucket, as the newest version of a source.
+
+    Returns its address. A version is created once and stays. Storing a `pl.DataFrame` equal to the
+    newest version changes nothing.
+    """
+    bucket = current().bucket
+    source_name(name)
+    newest = newest_source(bucket, name)
+    own = newest if newest and newest.path.startswith(bucket.prefix) else None
+    if own and isinstance(table, pl.DataFrame) and table.equals(files.read(bucket, own)):
+        return bucket.uri(own.path)
+    now = datetime.datetime.now(datetime.UTC)
+    stem = f"{bucket.prefix}sources/{name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    return bucket.uri(files.write(bucket, stem, table).path)
+
+
+def exists(name: str) -> bool:
+    """Whether a dataset of that name can be loaded."""
+    return name in _everything() or len(_named(name)) == 1
+
+
+def datasets() -> list[str]:
+    """All datasets of this environment, as `pipeline.dataset`."""
+    return sorted(_everything())
+
+
+def read(*, source: str, sources: Mapping[str, Output]) -> Output:
+    """A step.
+
+    Hand over a source as it lies in the bucket, in the version that the run pins, without a copy.
+    `sources` is filled in by the runtime.
+    """
+    return sources[source]
+
+
+def refresh() -> None:
+    """Forget the pinned views: from now on this process reads the newest ones."""
+    _pinned.clear()
+
+
+def find(name: str) -> Output:
+    """The object behind a dataset's name; raises DatasetError saying which names there are."""
+    everything, named = _everything(), _named(name)
+    if name in everything:
+        return everything[name]
+    if len(named) > 1:
+        raise DatasetError(
+            f"{name!r} is made by several pipelines: say which, {' or '.join(sorted(named))}"
+        )
+    if not named:
+        known = ", ".join(sorted(everything)) or "none yet: run a pipeline first"
+        raise DatasetError(f"there is no dataset {name!r} in {current().title}: there are {known}")
+    return next(iter(named.values()))
+
+
+def _everything() -> dict[str, Output]:
+    from ..records import pipelines_in, visible
+
+    bucket = current().bucket
+    found: dict[str, Output] = {}
+    for pipeline in pipelines_in(bucket):
+        if (bucket, pipeline) not in _pinned:
+            _pinned[bucket, pipeline] = visible(bucket, pipeline)
+        view = _pinned[bucket, pipeline]
+        found |= {
+            f"{pipeline}.{name}": output for name, output in (view.outputs if view else {}).items()
+        }
+    return found
+
+
+def _named(name: str) -> dict[str, Output]:
+    return {
+        full: output for full, output in _everything().items() if full.partition(".")[2] == name
+    }

@@ -1,0 +1,136 @@
+"""How a value becomes an object and an object a value.
+
+Parquet for tables, JSON for plain values, pickle for the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from ..errors import DatasetError
+from .objects import Bucket, Stat
+
+__all__ = ["Form", "Output", "in_place", "read", "write"]
+
+Form = Literal["lazy", "whole", "pandas"]
+"""How a table is handed over: as `pl.LazyFrame`, `pl.DataFrame` or `pandas.DataFrame`."""
+
+# Up to this size a table is encoded in memory, and its identity is its content. A larger one
+# streams to the bucket, and its identity is its path.
+_IN_HAND = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Output:
+    """One dataset as an object of the bucket.
+
+    `identity` stands for the exact object: the SHA-256 of its bytes where they were in hand, else
+    its path, which is never written twice. `rows` and `columns` (name to type) are a table's.
+    """
+
+    path: str
+    identity: str
+    size: int
+    etag: str
+    rows: int | None = None
+    columns: dict[str, str] | None = None
+
+
+def write(bucket: Bucket, stem: str, value: Any) -> Output:
+    """Store a value under `stem` plus the suffix of its kind; the object must not exist yet."""
+    if _is_pandas(value):
+        value = pl.from_pandas(value)
+    if not isinstance(value, pl.DataFrame | pl.LazyFrame):
+        suffix, data = _encode(value)
+        return _in_hand(bucket.create(stem + suffix, data), data)
+    key = f"{stem}.parquet"
+    if bucket.folder and (isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND):
+        value.lazy().sink_parquet(bucket.uri(key), mkdir=bucket.is_stand_in)
+        return in_place(bucket, key, identity=key)
+    buffer = io.BytesIO()
+    value.lazy().sink_parquet(buffer)
+    data = buffer.getvalue()
+    return _in_hand(bucket.create(key, data), data, pl.scan_parquet(data))
+
+
+def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
+    """A table that lies in the bucket already.
+
+    Without an `identity`, it is the path at its present version.
+    """
+    stat = bucket.stat(key)
+    if stat is None:
+        raise DatasetError(f"{bucket.uri(key)} is missing from the bucket")
+    frame = _scan(bucket, key)
+    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *_shape(frame))
+
+
+def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
+    """The value behind an output.
+
+    A table in the form asked for. Raises DatasetError when it is missing or damaged.
+    """
+    if not output.path.endswith(".parquet"):
+        return _decode(bucket, output)
+    try:
+        frame = _scan(bucket, output.path)
+        if form == "lazy":
+            frame.collect_schema()  # a damaged file is named here, not in the middle of a step
+            return frame
+        whole = frame.collect()
+    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        raise DatasetError(f"{bucket.uri(output.path)} is missing or damaged: {error}") from None
+    return whole.to_pandas() if form == "pandas" else whole
+
+
+def _encode(value: Any) -> tuple[str, bytes]:
+    """JSON where the value survives it unchanged, else pickle."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+        if json.loads(text) == value:
+            return ".json", text.encode()
+    except (TypeError, ValueError, RecursionError):
+        pass  # no plain value: pickle keeps it as it is
+    return ".pkl", pickle.dumps(value, protocol=5)
+
+
+def _decode(bucket: Bucket, output: Output) -> Any:
+    data = bucket.get(output.path)
+    if output.identity != _sha256(data):
+        raise DatasetError(
+            f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; "
+            "run the step again"
+        )
+    return json.loads(data) if output.path.endswith(".json") else pickle.loads(data)  # noqa: S301 - our own objects, verified
+
+
+def _in_hand(stat: Stat, data: bytes, frame: pl.LazyFrame | None = None) -> Output:
+    shape = (None, None) if frame is None else _shape(frame)
+    return Output(stat.key, _sha256(data), stat.size, stat.etag, *shape)
+
+
+def _scan(bucket: Bucket, key: str) -> pl.LazyFrame:
+    if bucket.folder is None:
+        return pl.scan_parquet(bucket.get(key))
+    return pl.scan_parquet(bucket.uri(key), glob=False)
+
+
+def _shape(frame: pl.LazyFrame) -> tuple[int, dict[str, str]]:
+    rows: int = frame.select(pl.len()).collect().item()
+    return rows, {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+
+
+def _is_pandas(value: object) -> bool:
+    kind = type(value)
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
+
+
+def _sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

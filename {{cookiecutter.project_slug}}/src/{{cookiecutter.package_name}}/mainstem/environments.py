@@ -1,0 +1,243 @@
+"""Which environment this is, and the one bucket that belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import SettingsError
+from .settings import ENVIRONMENTS, Name, Settings, read_settings
+
+if TYPE_CHECKING:
+    from .databases.objects import Bucket
+
+__all__ = ["Checkout", "Environment", "Project", "current", "detect", "namespace", "using"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where a project lies.
+
+    Its package, and the folder of its repository (or of the process, without one).
+    """
+
+    package: Path
+    root: Path
+
+    @classmethod
+    def of(cls, package: Path) -> Project:
+        """The project whose package lies in this folder."""
+        package = package.resolve()
+        root = next(
+            (folder for folder in package.parents if (folder / "pyproject.toml").is_file()),
+            Path.cwd(),
+        )
+        return cls(package, root)
+
+    @property
+    def lock(self) -> bytes:
+        """The dependency lock, with newlines normalised.
+
+        Raises SettingsError when there is none.
+        """
+        for path in (self.package / "requirements.txt", self.root / "requirements" / "run.txt"):
+            if path.is_file():
+                return path.read_bytes().replace(b"\r\n", b"\n")
+        raise SettingsError("requirements/run.txt is missing: make the lock with `nox -s lock`")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The environment's name, the exact branch (or pull request) and the commit.
+
+    `namespace` is "" outside namespaces.
+    """
+
+    name: Name
+    branch: str
+    commit: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment, or a feature branch's namespace in `dev`.
+
+    What steps run in and datasets lie in.
+    """
+
+    checkout: Checkout
+    settings: Settings
+    project: Project
+    bucket: Bucket
+
+    @property
+    def name(self) -> Name:
+        """`dev`, `staging` or `main`."""
+        return self.checkout.name
+
+    @property
+    def title(self) -> str:
+        """For people: `dev`, or `dev, namespace of feature/x`."""
+        return (
+            f"{self.name}, namespace of {self.checkout.branch}"
+            if self.checkout.namespace
+            else self.name
+        )
+
+
+def namespace(ref: str) -> str:
+    """The folder of a branch or pull request.
+
+    A readable part, and a hash of the exact git reference. `refs/heads/feature/x` and
+    `refs/heads/feature-x` differ; so do a pull request and a branch named like one.
+    """
+    short = (
+        ref.removeprefix("refs/heads/")
+        if ref.startswith("refs/heads/")
+        else f"pr-{ref.removeprefix('refs/pull/')}"
+    )
+    readable = re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")[:40].rstrip("-")
+    return "-".join(filter(None, (readable, hashlib.sha256(ref.encode()).hexdigest()[:8])))
+
+
+def detect(environ: Mapping[str, str], folder: Path) -> Checkout:
+    """Work out the environment: `MAINSTEM_ENV`, else the CI event, else the git branch of `folder`.
+
+    Raises SettingsError, saying what to set, where none of them tells.
+    """
+    wanted = environ.get("MAINSTEM_ENV", "")
+    if wanted and wanted not in ENVIRONMENTS:
+        raise SettingsError(f"MAINSTEM_ENV={wanted!r}: set it to one of {', '.join(ENVIRONMENTS)}")
+    if environ.get("GITHUB_ACTIONS") == "true":
+        ref, commit = _github(environ)
+    else:
+        ref, commit = _git(folder)
+    if branch := environ.get("MAINSTEM_BRANCH"):
+        ref = branch if branch.startswith("refs/pull/") else f"refs/heads/{branch}"
+    commit = environ.get("MAINSTEM_COMMIT") or commit
+    if ref.startswith("refs/pull/"):
+        if wanted not in ("", "dev"):
+            raise SettingsError(
+                f"MAINSTEM_ENV={wanted} in a pull request: a pull request is always dev; unset it"
+            )
+        return Checkout("dev", ref, commit, namespace(ref))
+    if not ref or not commit:
+        raise SettingsError(
+            f"there is no git checkout in {folder}: set MAINSTEM_ENV, MAINSTEM_BRANCH and "
+            "MAINSTEM_COMMIT, all three"
+        )
+    if not wanted and not ref.startswith("refs/heads/"):
+        raise SettingsError(
+            f"{'a tag' if ref.startswith('refs/tags/') else 'a detached head'} names no "
+            "environment: check out a branch, "
+            f"or set MAINSTEM_ENV to one of {', '.join(ENVIRONMENTS)}"
+        )
+    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+    name: Name = next((one for one in ENVIRONMENTS if one == (wanted or branch)), "dev")
+    own = name == "dev" and branch not in ("", *ENVIRONMENTS)
+    return Checkout(name, branch or "(detached)", commit, namespace(ref) if own else "")
+
+
+def current(settings: Path | None = None) -> Environment:
+    """The environment of this process; raises SettingsError when it cannot be told.
+
+    `settings` is the project's `environments.toml`, by default the one beside the vendored runtime.
+    """
+    return _using.get() or _open(settings or Path(__file__).parents[1] / "environments.toml")
+
+
+_using: ContextVar[Environment | None] = ContextVar("mainstem_environment", default=None)
+
+
+@contextmanager
+def using(environment: Environment) -> Iterator[None]:
+    """Make an environment the one that `current` gives, for a while."""
+    token = _using.set(environment)
+    try:
+        yield
+    finally:
+        _using.reset(token)
+
+
+@cache
+def _open(path: Path) -> Environment:
+    from .databases.objects import Bucket
+
+    project = Project.of(path.parent)
+    checkout = detect(os.environ, project.root)
+    settings = read_settings(path)[checkout.name]
+    storage = os.environ.get("MAINSTEM_STORAGE") or settings.storage
+    prefix = f"branches/{checkout.namespace}/" if checkout.namespace else ""
+    if storage == "local":
+        bucket = Bucket.local(project.root / "buckets" / settings.bucket, prefix)
+    elif storage == "gcs":
+        bucket = Bucket.gcs(settings.bucket, prefix)
+    else:
+        raise SettingsError(f"MAINSTEM_STORAGE={storage!r}: set it to local or gcs")
+    return Environment(checkout, settings, project, bucket)
+
+
+def _github(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The git reference and commit of a GitHub Actions job.
+
+    A pull request is its number, whatever its branch is called.
+    """
+    ref = environ.get("GITHUB_REF", "")
+    if environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request"):
+        found = re.fullmatch(r"refs/pull/(\d+)/.*", ref)
+        number = found[1] if found else _event_number(environ)
+        return f"refs/pull/{number}", environ.get("GITHUB_SHA", "")
+    return ref, environ.get("GITHUB_SHA", "")
+
+
+def _event_number(environ: Mapping[str, str]) -> int:
+    """The pull request's number from the event's file.
+
+    `pull_request_target` and its kin run on the base's reference.
+    """
+    try:
+        return int(
+            json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))[
+                "pull_request"
+            ]["number"]
+        )
+    except (KeyError, OSError, ValueError, TypeError):
+        raise SettingsError(
+            "this is a pull request, but GITHUB_REF and GITHUB_EVENT_PATH do not tell its number"
+        ) from None
+
+
+def _git(folder: Path) -> tuple[str, str]:
+    """The reference and commit checked out in a folder.
+
+    Empty where there is no git, `HEAD` when detached.
+    """
+    commit = _git_says(
+        folder, "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*"
+    )
+    if commit is None:
+        if _git_says(folder, "rev-parse", "--git-dir") is None:
+            return "", ""
+        commit = "(none yet)"
+    return _git_says(folder, "symbolic-ref", "--quiet", "HEAD") or "HEAD", commit
+
+
+def _git_says(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,55 @@
+"""What can go wrong for a user: one clear message each, with the place and the remedy."""
+
+__all__ = [
+    "DatasetError",
+    "Declined",
+    "DefectsFound",
+    "Interrupted",
+    "MainstemError",
+    "SettingsError",
+    "StepFailed",
+]
+
+
+class MainstemError(Exception):
+    """Something a user can put right; the command line prints it without a traceback.
+
+    `exit_code` is the command's; `run` is the run that was stopped by it, if any, and can be
+    resumed.
+    """
+
+    exit_code = 2
+    run: str | None = None
+
+
+class SettingsError(MainstemError):
+    """The environment or its settings cannot be worked out."""
+
+
+class DatasetError(MainstemError):
+    """A dataset, source or object of the bucket is missing, damaged or not allowed."""
+
+
+class DefectsFound(MainstemError):
+    """A pipeline has defects; all of them are in the message."""
+
+
+class StepFailed(MainstemError):
+    """A step's own code raised, or what it returned is not what it declares."""
+
+    exit_code = 1
+
+
+class Declined(MainstemError):
+    """The protocol does not let a run go on or publish.
+
+    Nothing is lost, the message says what to do.
+    """
+
+    exit_code = 3
+
+
+class Interrupted(MainstemError):
+    """The user stopped the run."""
+
+    exit_code = 130

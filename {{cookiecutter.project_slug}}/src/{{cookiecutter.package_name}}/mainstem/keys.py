@@ -1,0 +1,178 @@
+"""What a step depends on: the parts of its key, the key, and what changed between two keys.
+
+A key is a hash over everything that decides what a deterministic step gives. Two steps with equal
+keys give equal datasets, so the record of one can stand for the other.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .environments import Environment
+
+__all__ = [
+    "FORMAT",
+    "Parts",
+    "canonical",
+    "digest",
+    "environment_parts",
+    "explain",
+    "named_files",
+    "plain",
+    "restored",
+    "with_inputs",
+]
+
+FORMAT = 1
+"""The version of keys and of every document in the bucket.
+
+Another one is never reused, nor read in silence.
+"""
+
+_LONGEST_PATH = 255  # a longer text is no file's name, and some systems would fail over it
+
+Parts = dict[str, Any]
+"""What a key is made of, by name, as JSON.
+
+Kept in the step record so that a later plan can say what changed.
+"""
+
+
+def plain(value: Any) -> Any:
+    """Kwargs as JSON: dates become `{"$date": "2026-01-31"}`.
+
+    Raises TypeError for what is neither JSON nor a date.
+    """
+    if isinstance(value, datetime.date):  # a datetime, too
+        return {"$date": value.isoformat()}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a dict with keys that are not text")
+        return {key: plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(below) for below in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__}")
+
+
+def restored(value: Any) -> Any:
+    """What `plain` was given; tuples come back as lists."""
+    if isinstance(value, list):
+        return [restored(below) for below in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"$date"}:
+        text = value["$date"]
+        return (
+            datetime.datetime.fromisoformat(text)
+            if "T" in text
+            else datetime.date.fromisoformat(text)
+        )
+    return {key: restored(below) for key, below in value.items()}
+
+
+def canonical(value: Any) -> bytes:
+    """JSON of which equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(value: Any) -> str:
+    """A hash of a JSON value."""
+    return hashlib.sha256(canonical(value)).hexdigest()[:32]
+
+
+def named_files(kwargs: Any, package: Path) -> dict[str, str]:
+    """The digests of the project's files that kwargs name, with newlines normalised."""
+    found = {}
+    for text in _texts(kwargs):
+        path = package / text
+        if (
+            0 < len(text) <= _LONGEST_PATH
+            and "\0" not in text
+            and path.is_file()
+            and path.resolve().is_relative_to(package)
+        ):
+            found[text] = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]
+    return found
+
+
+def environment_parts(environment: Environment) -> Parts:
+    """What the environment adds to every key: on `staging` and `main`, the dependency lock."""
+    if environment.name == "dev":
+        return {}
+    return {"lock": hashlib.sha256(environment.project.lock).hexdigest()[:16]}
+
+
+def with_inputs(parts: Parts, inputs: Mapping[str, str], sources: Mapping[str, str]) -> Parts:
+    """The parts once the identities of the inputs and of the pinned sources are known."""
+    return {**parts, "inputs": dict(inputs), "sources": dict(sources)}
+
+
+def explain(old: Parts, new: Parts) -> list[str]:
+    """What changed from one key to another, for people, the cause before its consequences."""
+    reasons = [*_changed_code(old.get("code", {}), new["code"])]
+    if old.get("function") != new["function"]:
+        reasons.append(f"its function is {new['function']} now, not {old.get('function')}")
+    reasons += _changed_kwargs(old.get("kwargs", {}), new["kwargs"])
+    reasons += [f"{name} changed" for name in _differing(old.get("files", {}), new["files"])]
+    reasons += [
+        f"source {name} has a new version"
+        for name in _differing(old.get("sources", {}), new.get("sources", {}))
+    ]
+    reasons += [
+        f"input {name} changed" for name in _differing(old.get("inputs", {}), new.get("inputs", {}))
+    ]
+    if old.get("date") != new.get("date"):
+        reasons.append(f"the data date is {new.get('date')} now, not {old.get('date')}")
+    if old.get("lock") != new.get("lock"):
+        reasons.append("the dependency lock changed")
+    for part, said in {
+        "schema": "its schema changed",
+        "outputs": "its outputs are named anew",
+    }.items():
+        if old.get(part) != new.get(part):
+            reasons.append(said)
+    if old.get("format") != new["format"]:
+        reasons.append("mainstem's format version changed")
+    return reasons
+
+
+def _changed_code(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    changed = [name for name in _differing(old, new) if name in old and name in new]
+    if changed:
+        yield f"code of {', '.join(changed)} changed"
+    if added := sorted(new.keys() - old.keys()):
+        yield f"it reaches {', '.join(added)} now"
+    if gone := sorted(old.keys() - new.keys()):
+        yield f"it no longer reaches {', '.join(gone)}"
+
+
+def _changed_kwargs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in _differing(old, new):
+        yield f"{name}: {_shown(old, name)} -> {_shown(new, name)}"
+
+
+def _shown(kwargs: Mapping[str, Any], name: str) -> str:
+    return json.dumps(kwargs[name], ensure_ascii=False) if name in kwargs else "(not given)"
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        name
+        for name in old.keys() | new.keys()
+        if name not in old or name not in new or old[name] != new[name]
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for below in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(below)

@@ -1,0 +1,121 @@
+"""What a step is: the dict that a data scientist declares, and the marks of steps that do I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
+
+__all__ = [
+    "Ask",
+    "Kind",
+    "Label",
+    "Pipeline",
+    "Step",
+    "Written",
+    "ask_of",
+    "effect",
+    "kind_of",
+    "volatile",
+]
+
+
+class _Required(TypedDict):
+    function: Callable[..., Any]
+    inputs: list[str]
+    outputs: list[str]
+    kwargs: dict[str, Any]
+
+
+class Resources(TypedDict, total=False):
+    """What an engine reserves for a step: cores, and memory such as "16Gi"."""
+
+    cpu: float
+    memory: str
+
+
+class Step(_Required, total=False):
+    """One step, as a data scientist declares it.
+
+    `name` is by default the function's. `retries` counts further attempts after a failure.
+    `resources` and `timeout` (in seconds) are handed on to engines in the plan. `schema` maps an
+    output to its columns and their Polars types.
+    """
+
+    name: str
+    resources: Resources
+    retries: int
+    timeout: float
+    schema: dict[str, dict[str, Any]]
+
+
+Pipeline = list[Step]
+Kind = Literal["plain", "volatile", "effect"]
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Label:
+    """What an effect leaves in the world, so that a later attempt knows what is there.
+
+    `run` and `started` (the store's time, ISO 8601) say which run wrote, `key` with what it did.
+    """
+
+    run: str
+    started: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an effect finds in the world.
+
+    The label there, and what the step that wrote it returned.
+    """
+
+    label: Label
+    value: Any
+
+
+class Ask(Protocol):
+    """Tells what an effect finds in the world, given the kwargs of its step."""
+
+    def __call__(self, **kwargs: Any) -> Written | None:
+        """What is written there, or None."""
+        ...
+
+
+def volatile(function: _F) -> _F:
+    """Mark a step that reads the world: reused within its own run alone, or with `--frozen`."""
+    setattr(function, _KIND, "volatile")
+    return function
+
+
+def effect(ask: Ask) -> Callable[[_F], _F]:
+    """Mark a step that writes to the world and takes a `label` to leave there.
+
+    Before it runs, `ask` is called with its kwargs and tells what is in the world, or None.
+    """
+
+    def mark(function: _F) -> _F:
+        setattr(function, _KIND, "effect")
+        setattr(function, _ASK, ask)
+        return function
+
+    return mark
+
+
+_KIND = "mainstem_kind"
+_ASK = "mainstem_ask"
+
+
+def kind_of(function: Callable[..., Any]) -> Kind:
+    """Whether a function is marked as volatile or as an effect."""
+    kind: Kind = getattr(function, _KIND, "plain")
+    return kind
+
+
+def ask_of(function: Callable[..., Any]) -> Ask:
+    """What tells whether the world holds an effect already."""
+    ask: Ask = getattr(function, _ASK)
+    return ask

@@ -1,0 +1,198 @@
+"""The plan: the checked, frozen form of a pipeline from which every engine works."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import code, keys
+from .checks import FILLED_IN, dependency_order, find_defects, name_of
+from .databases.files import Form
+from .environments import Environment
+from .errors import DefectsFound
+from .pipeline import Ask, Kind, ask_of, kind_of
+from .settings import Overlays
+
+__all__ = ["Plan", "PlannedStep", "freeze"]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step, checked.
+
+    Names resolved, kwargs effective, `parts` all of its key that is known before a run.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    kind: Kind
+    inputs: tuple[str, ...]
+    forms: tuple[Form, ...]
+    outputs: tuple[str, ...]
+    kwargs: Mapping[str, Any]
+    filled_in: frozenset[str]
+    retries: int
+    engine: Mapping[str, Any]
+    parts: keys.Parts
+
+    @property
+    def ask(self) -> Ask:
+        """For an effect: what tells whether the world holds it already."""
+        return ask_of(self.function)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that the step hands over."""
+        return (str(self.kwargs["source"]),) if "sources" in self.filled_in else ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pipeline's steps in an order in which they can run.
+
+    `digest` is the same wherever the same thing would run.
+    """
+
+    pipeline: str
+    steps: tuple[PlannedStep, ...]
+    date: datetime.date
+    digest: str
+
+    def step(self, name: str) -> PlannedStep:
+        """The step of that name; raises DefectsFound naming the steps there are."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise DefectsFound(
+            f"{self.pipeline} has no step {name!r}: "
+            f"it has {', '.join(step.name for step in self.steps)}"
+        )
+
+    def makers(self) -> dict[str, PlannedStep]:
+        """For each dataset of this pipeline, the step that makes it."""
+        return {output: step for step in self.steps for output in step.outputs}
+
+    def foreign(self) -> list[str]:
+        """The datasets of other pipelines that it reads, as `pipeline.dataset`."""
+        makers = self.makers()
+        return sorted({name for step in self.steps for name in step.inputs if name not in makers})
+
+    def before(self, name: str) -> set[str]:
+        """The names of a step and all that it depends on."""
+        makers, found, queue = self.makers(), set(), [self.step(name)]
+        while queue:
+            step = queue.pop()
+            found.add(step.name)
+            queue += [makers[one] for one in step.inputs if one in makers]
+        return found
+
+    def after(self, name: str) -> set[str]:
+        """The names of a step and all that depends on it."""
+        return {step.name for step in self.steps if self.step(name).name in self.before(step.name)}
+
+    def exported(self) -> dict[str, Any]:
+        """The plan as JSON, for people and engines."""
+        steps = [
+            {
+                "name": step.name,
+                "function": step.parts["function"],
+                "kind": step.kind,
+                "inputs": list(step.inputs),
+                "outputs": list(step.outputs),
+                "kwargs": step.parts["kwargs"],
+                "retries": step.retries,
+                **step.engine,
+            }
+            for step in self.steps
+        ]
+        return {
+            "pipeline": self.pipeline,
+            "digest": self.digest,
+            "date": self.date.isoformat(),
+            "steps": steps,
+        }
+
+
+def freeze(
+    name: str,
+    pipelines: Mapping[str, Sequence[Mapping[str, Any]]],
+    environment: Environment,
+    changes: Overlays | None = None,
+    date: datetime.date | None = None,
+) -> Plan:
+    """Check a pipeline and freeze it.
+
+    `changes` go over the environment's overlays, those over the declared kwargs. Raises
+    DefectsFound with all defects at once.
+    """
+    layers = (environment.settings.kwargs, changes or {})
+    if defects := find_defects(name, pipelines, layers):
+        raise DefectsFound("\n".join(defects))
+    date = date or datetime.datetime.now().astimezone().date()
+    reader = code.Reader()
+    shared = {"format": keys.FORMAT, **keys.environment_parts(environment)}
+    planned = []
+    for step in dependency_order(pipelines[name]):
+        kwargs = dict(step["kwargs"])
+        for layer in layers:
+            kwargs |= layer.get(name, {}).get(name_of(step), {})
+        parts = {
+            **shared,
+            "function": code.qualified_name(step["function"]),
+            "code": reader.reached(step["function"]),
+            "kwargs": keys.plain(kwargs),
+            "files": keys.named_files(kwargs, environment.project.package),
+            "schema": {
+                output: {column: str(dtype) for column, dtype in columns.items()}
+                for output, columns in step.get("schema", {}).items()
+            },
+            "outputs": list(step["outputs"]),
+        }
+        planned.append(_planned(step, parts, date))
+    outline = [[step.name, list(step.inputs), step.parts] for step in planned]
+    return Plan(name, tuple(planned), date, keys.digest(outline))
+
+
+def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date) -> PlannedStep:
+    function, inputs = step["function"], step["inputs"]
+    parameters = inspect.signature(function).parameters
+    free = parameters.keys() - parts["kwargs"].keys()
+    filled_in = frozenset(name for name in FILLED_IN if name in free)
+    if "date" in filled_in:
+        parts["date"] = date.isoformat()
+    annotations = [parameter.annotation for parameter in parameters.values()]
+    annotations += [None] * len(inputs)  # a function of `*tables` has fewer parameters than inputs
+    return PlannedStep(
+        name=name_of(step),
+        function=function,
+        kind=kind_of(function),
+        inputs=tuple(inputs),
+        forms=tuple(_form(annotation) for annotation in annotations[: len(inputs)]),
+        outputs=tuple(step["outputs"]),
+        kwargs=keys.restored(parts["kwargs"]),  # as every engine hands them over
+        filled_in=filled_in,
+        retries=step.get("retries", 0),
+        engine={key: step[key] for key in ("resources", "timeout") if key in step},
+        parts=parts,
+    )
+
+
+def _form(annotation: Any) -> Form:
+    """How an annotation, evaluated or in quotes, wants a table.
+
+    Pandas is recognised without importing it.
+    """
+    if isinstance(annotation, str):
+        module, _, kind = annotation.strip("'\" ").rpartition(".")
+    else:
+        module, kind = getattr(annotation, "__module__", ""), getattr(annotation, "__name__", "")
+    if kind == "LazyFrame":
+        return "lazy"
+    return (
+        "pandas"
+        if kind == "DataFrame" and module.partition(".")[0] in ("pd", "pandas")
+        else "whole"
+    )

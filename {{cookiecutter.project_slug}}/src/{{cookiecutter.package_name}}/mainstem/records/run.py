@@ -1,0 +1,187 @@
+"""A run under way: joining it, finding the inputs of its steps, committing what they made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from functools import cached_property
+
+from .. import keys
+from ..databases.files import Output
+from ..environments import Environment
+from ..errors import Declined
+from ..plan import Plan, PlannedStep
+from .documents import Record, Records, Start
+from .state import State
+
+__all__ = ["Run", "Void", "join"]
+
+
+class Void(Declined):
+    """A view appeared between the run's look at the bucket and its start.
+
+    Begin again under a new id.
+    """
+
+
+class Run:
+    """One execution of a pipeline. `time` is when the store saw it start."""
+
+    def __init__(
+        self, plan: Plan, environment: Environment, start: Start, time: datetime.datetime
+    ) -> None:
+        self.plan = plan
+        self.environment = environment
+        self.bucket = environment.bucket
+        self.state = State(environment.bucket, plan.pipeline)
+        self.start = start
+        self.time = time
+        self._records: Records = {}
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.start.run
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        """The steps that it executes, in order: all, or those a partial run was asked for."""
+        return [
+            step
+            for step in self.plan.steps
+            if self.start.steps is None or step.name in self.start.steps
+        ]
+
+    def record(self, step: str) -> Record | None:
+        """The record of a step: the run's own, or one it took over when it started.
+
+        None while there is neither.
+        """
+        if step not in self._records:
+            found = self.state.record(self.id, step) or self.start.reused.get(step)
+            if found is None:
+                return None
+            self._records[step] = found
+        return self._records[step]
+
+    def inputs(self, step: PlannedStep) -> dict[str, Output]:
+        """The objects behind a step's inputs.
+
+        Raises Declined when one of them has not been made.
+        """
+        return {name: self._input(step, name) for name in step.inputs}
+
+    def parts(self, step: PlannedStep, inputs: Mapping[str, Output]) -> keys.Parts:
+        """All that the key of a step is made of."""
+        sources = {name: self.start.sources[name].identity for name in step.sources}
+        return keys.with_inputs(
+            step.parts, {name: output.identity for name, output in inputs.items()}, sources
+        )
+
+    def reusable_late(self, step: PlannedStep, key: str) -> Record | None:
+        """A record of the pinned views with this key.
+
+        The step's inputs were made anew, and came out the same.
+        """
+        if step.kind != "plain" or step.name in self.start.again:
+            return None
+        found = next((records[step.name] for records in self._pinned if step.name in records), None)
+        if found is None or found.key != key:
+            return None
+        outputs = found.outputs.values()
+        stats = {
+            output.path: self.bucket.stat(output.path)
+            for output in outputs
+            if output.path not in self._withdrawn
+        }
+        unchanged = all(
+            (stat := stats.get(one.path)) and (stat.size, stat.etag) == (one.size, one.etag)
+            for one in outputs
+        )
+        return found if unchanged else None
+
+    def commit(self, step: PlannedStep, record: Record, inputs: Mapping[str, Output]) -> Record:
+        """Create the step record.
+
+        Of two attempts the first counts, and the other takes its record over.
+        """
+        self._check_sources(step, inputs)
+        self.state.create_record(self.id, record)
+        return self.record(step.name) or record
+
+    def _input(self, step: PlannedStep, name: str) -> Output:
+        if name in self.start.foreign:
+            return self.start.foreign[name]
+        record = self.record(self.plan.makers()[name].name)
+        if record is None:
+            raise Declined(
+                f"{step.name} needs {name!r}, which no run has made here: "
+                f"run the steps before it, --to {step.name}"
+            )
+        return record.outputs[name]
+
+    def _check_sources(self, step: PlannedStep, inputs: Mapping[str, Output]) -> None:
+        """What outsiders may overwrite must still be what the run pinned, or the record lies."""
+        pinned = {output.path for output in self.start.sources.values()}
+        read = [output for output in inputs.values() if output.path in pinned]
+        for output in [*read, *(self.start.sources[name] for name in step.sources)]:
+            stat = self.bucket.stat(output.path)
+            if stat is None or stat.etag != output.etag:
+                raise Declined(
+                    f"{self.bucket.uri(output.path)} was replaced while the run read it: "
+                    "begin a new run"
+                )
+
+    @cached_property
+    def _views(self) -> list[tuple[Records, list[str]]]:
+        states = {state.prefix: state for state in (self.state, self.state.outer) if state}
+        views = [
+            states[pin.prefix].view(pin.number)
+            for pin in self.start.pins
+            if pin.pipeline == self.plan.pipeline and pin.number
+        ]
+        return [(view.records, view.withdrawn) for view in views]
+
+    @property
+    def _pinned(self) -> list[Records]:
+        return [records for records, _ in self._views]
+
+    @cached_property
+    def _withdrawn(self) -> set[str]:
+        return {path for _, withdrawn in self._views for path in withdrawn}
+
+
+def join(plan: Plan, environment: Environment, run: str) -> Run:
+    """Join a run that was started, here or elsewhere.
+
+    Raises Declined when there is none of that id, when its plan is another, or when it was given
+    up; Void when what it pinned was no longer the newest as it started.
+    """
+    state = State(environment.bucket, plan.pipeline)
+    found = state.start(run)
+    if found is None:
+        raise Declined(
+            f"{plan.pipeline} has no run {run!r} in {environment.title}: see `runs {plan.pipeline}`"
+        )
+    start, time = found
+    if start.plan != plan.digest:
+        raise Declined(
+            f"run {run} was started with another plan (code, kwargs, files or dependencies "
+            "differ): begin a new run, "
+            "which reuses what is still valid"
+        )
+    for pin in start.pins:
+        pinned = State(environment.bucket, pin.pipeline, pin.prefix)
+        for number, seen in pinned.view_times().items():
+            if number > pin.number and seen <= time:
+                raise Void(
+                    f"run {run} is void: "
+                    f"view {number} of {pin.pipeline} appeared as it started; begin a new run"
+                )
+            if (
+                number > pin.number
+                and pinned.folder == state.folder
+                and run in pinned.view(number).collected
+            ):
+                raise Declined(f"run {run} was collected: begin a new run")
+    return Run(plan, environment, start, time)

@@ -1,0 +1,138 @@
+"""The `state/<pipeline>/` folder of one environment or namespace.
+
+Its runs, their records, and the views.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+
+from ..databases.objects import AlreadyExistsError, Bucket, Stat
+from ..errors import DatasetError
+from .documents import Pin, Record, Start, View
+
+__all__ = ["State", "pipelines_in", "visible"]
+
+
+class State:
+    """What the bucket holds of one pipeline.
+
+    Every document is created once; nothing is updated in place.
+    """
+
+    def __init__(self, bucket: Bucket, pipeline: str, prefix: str | None = None) -> None:
+        self.bucket = bucket
+        self.pipeline = pipeline
+        self.prefix = bucket.prefix if prefix is None else prefix
+        self.folder = f"{self.prefix}state/{pipeline}"
+
+    @property
+    def outer(self) -> State | None:
+        """For a namespace: the same pipeline in `dev`, which it may read."""
+        return State(self.bucket, self.pipeline, "") if self.prefix else None
+
+    def pin(self, number: int) -> Pin:
+        """The pin of a view of this pipeline, here."""
+        return Pin(self.prefix, self.pipeline, number)
+
+    def view_times(self) -> dict[int, datetime.datetime]:
+        """The numbers of all views, oldest first, with the store's time of each."""
+        stats = self.bucket.list(f"{self.folder}/views")
+        return {int(stat.key.rpartition("/")[2].removesuffix(".json")): stat.time for stat in stats}
+
+    def view(self, number: int) -> View:
+        """A view by its number; raises DatasetError when it is missing or damaged."""
+        key = self._view_key(number)
+        return View.decoded(self.bucket.get(key), self.bucket.uri(key))
+
+    def newest(self) -> tuple[int, View | None]:
+        """The number of the newest view, and the view; 0 and None when there is none."""
+        number = max(self.view_times(), default=0)
+        return number, self.view(number) if number else None
+
+    def create_view(self, view: View) -> bool:
+        """Publish a view under its number; False when that number is taken."""
+        return self._create(self._view_key(view.number), view.encoded())
+
+    def runs(self) -> dict[str, dict[str, Stat]]:
+        """For each run, its documents: "start", and the steps that have a record."""
+        found: dict[str, dict[str, Stat]] = defaultdict(dict)
+        for stat in self.bucket.list(f"{self.folder}/runs"):
+            *_, run, name = stat.key.split("/")
+            found[run][name.removesuffix(".json")] = stat
+        return dict(found)
+
+    def start(self, run: str) -> tuple[Start, datetime.datetime] | None:
+        """What a run was started with, and the store's time of that.
+
+        None when there is no such run.
+        """
+        key = self._run_key(run, "start")
+        stat = self.bucket.stat(key)
+        return (
+            (Start.decoded(self.bucket.get(key), self.bucket.uri(key)), stat.time) if stat else None
+        )
+
+    def create_start(self, start: Start) -> bool:
+        """Begin a run; False when another process has begun it."""
+        return self._create(self._run_key(start.run, "start"), start.encoded())
+
+    def record(self, run: str, step: str) -> Record | None:
+        """The record of a step in a run; None when it has none yet."""
+        key = self._run_key(run, step)
+        return (
+            Record.decoded(self.bucket.get(key), self.bucket.uri(key))
+            if self.bucket.stat(key)
+            else None
+        )
+
+    def create_record(self, run: str, record: Record) -> bool:
+        """Commit a step in a run; False when another attempt has."""
+        return self._create(self._run_key(run, record.step), record.encoded())
+
+    def _view_key(self, number: int) -> str:
+        return f"{self.folder}/views/{number:06}.json"
+
+    def _run_key(self, run: str, name: str) -> str:
+        return f"{self.folder}/runs/{run}/{name}.json"
+
+    def _create(self, key: str, data: bytes) -> bool:
+        try:
+            self.bucket.create(key, data)
+        except AlreadyExistsError:
+            return False
+        return True
+
+
+def pipelines_in(bucket: Bucket) -> list[str]:
+    """The pipelines that have views which can be read here."""
+    names = set()
+    for prefix in dict.fromkeys((bucket.prefix, "")):
+        for stat in bucket.list(f"{prefix}state"):
+            pipeline, kind, *_ = stat.key.removeprefix(f"{prefix}state/").split("/")
+            names |= {pipeline} if kind == "views" else set()
+    return sorted(names)
+
+
+def visible(bucket: Bucket, pipeline: str) -> View | None:
+    """The view that readers see.
+
+    The newest here or, in a namespace that has none, the newest of `dev`.
+    """
+    state = State(bucket, pipeline)
+    _, view = state.newest()
+    if view is None and state.outer:
+        _, view = state.outer.newest()
+    return view
+
+
+def damaged_is_absent(state: State, run: str, step: str) -> Record | None:
+    """A record that may be reused.
+
+    A damaged or foreign-format one is none, so its step runs again.
+    """
+    try:
+        return state.record(run, step)
+    except DatasetError:
+        return None

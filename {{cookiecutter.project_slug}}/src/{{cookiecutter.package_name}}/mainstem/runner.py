@@ -1,0 +1,202 @@
+"""Local execution: the steps of a run one after another, each by the protocol, then the view."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import polars as pl
+
+from . import databases, keys
+from .attempt import compute
+from .checks import collect
+from .databases.sources import newest_source
+from .environments import Environment
+from .errors import DatasetError, Declined, Interrupted, MainstemError
+from .plan import Plan, PlannedStep, freeze
+from .records import (
+    Decision,
+    Record,
+    Request,
+    Run,
+    State,
+    View,
+    Void,
+    begin,
+    finish,
+    join,
+    new_run_id,
+)
+from .settings import Overlays
+
+__all__ = ["Outcome", "Progress", "Samples", "execute", "request", "resume", "start"]
+
+_ATTEMPTS_TO_BEGIN = 5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a person watching a run is told of one step."""
+
+    step: PlannedStep
+    state: Literal["reused", "running", "done", "retry"]
+    record: Record | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its view, or None for a partial run.
+
+    And the steps that were computed in this process.
+    """
+
+    run: Run
+    view: View | None
+    computed: list[str]
+
+
+Watch = Callable[[Progress], None]
+Samples = Mapping[str, Callable[[], pl.DataFrame]]
+
+
+def request(
+    plan: Plan,
+    *,
+    only: str | None = None,
+    to: str | None = None,
+    since: str | None = None,
+    force: bool = False,
+    frozen: bool = False,
+) -> Request:
+    """The steps that a run is asked for: `only` one, `to` one and all before it.
+
+    To execute again, `since` one or by force.
+    """
+    steps = {only} if only else plan.before(to) if to else {step.name for step in plan.steps}
+    if only:
+        plan.step(only)
+    again = steps if force else plan.after(since) if since else set()
+    return Request(frozenset(steps) if only or to else None, frozenset(again & steps), frozen)
+
+
+def start(
+    plan: Plan,
+    environment: Environment,
+    wanted: Request,
+    watch: Watch,
+    run: str | None = None,
+    samples: Samples | None = None,
+) -> Outcome:
+    """Begin a run and execute it.
+
+    A run that is void as it begins, because a view appeared, begins again.
+    """
+    _store_samples(plan, environment, samples or {})
+    for _ in range(_ATTEMPTS_TO_BEGIN):
+        identifier = run or new_run_id()
+        decisions = begin(plan, environment, wanted, identifier)
+        try:
+            joined = join(plan, environment, identifier)
+        except Void:
+            if run:
+                raise
+            continue
+        return execute(joined, watch, {decision.step.name: decision for decision in decisions})
+    raise Declined(f"other runs of {plan.pipeline} finish faster than this one begins: try again")
+
+
+def resume(
+    name: str,
+    pipelines: ModuleType | Mapping[str, Any],
+    environment: Environment,
+    run: str,
+    watch: Watch,
+) -> Outcome:
+    """Finish a run that was started, with the kwargs and the data date it was started with."""
+    found = State(environment.bucket, name).start(run)
+    if found is None:
+        raise Declined(f"{name} has no run {run!r} in {environment.title}: see `runs {name}`")
+    kwargs: Overlays = {name: keys.restored(found[0].kwargs)}
+    plan = freeze(
+        name, collect(pipelines), environment, kwargs, datetime.date.fromisoformat(found[0].date)
+    )
+    return execute(join(plan, environment, run), watch, {})
+
+
+def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcome:
+    """Execute what a run still lacks, then publish it.
+
+    Whatever stops it, `resume` of the same run finishes the work.
+    """
+    computed = []
+    try:
+        for step in run.steps:
+            if record := run.record(step.name):
+                watch(Progress(step, "reused", record))
+                continue
+            decision = decisions.get(step.name)
+            watch(Progress(step, "running", reason="; ".join(decision.reasons) if decision else ""))
+            if execute_step(run, step, watch):
+                computed.append(step.name)
+        view = finish(run) if run.start.steps is None else None
+    except (KeyboardInterrupt, Exception) as error:
+        stopped = _as_users_see_it(error)
+        stopped.run = run.id
+        raise stopped from error
+    finally:
+        databases.refresh()
+    return Outcome(run, view, computed)
+
+
+def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
+    """Compute one step and commit it.
+
+    False when a record of the pinned view could be taken instead.
+    """
+    inputs = run.inputs(step)
+    parts = run.parts(step, inputs)
+    key = keys.digest(parts)
+    if late := run.reusable_late(step, key):
+        watch(
+            Progress(step, "reused", run.commit(step, late, inputs), "its inputs came out the same")
+        )
+        return False
+    began = time.monotonic()
+    outputs = compute(
+        run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason))
+    )
+    record = Record(
+        step=step.name,
+        run=run.id,
+        key=key,
+        kind=step.kind,
+        parts=parts,
+        inputs={name: output.identity for name, output in inputs.items()},
+        outputs=outputs,
+        commit=run.environment.checkout.commit,
+        seconds=round(time.monotonic() - began, 3),
+    )
+    watch(Progress(step, "done", run.commit(step, record, inputs)))
+    return True
+
+
+def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> None:
+    """On local storage, a sample stands in for a source that nobody has brought yet."""
+    if not environment.bucket.is_stand_in:
+        return
+    for name in dict.fromkeys(name for step in plan.steps for name in step.sources):
+        if name in samples and newest_source(environment.bucket, name) is None:
+            databases.store(name, samples[name]())
+
+
+def _as_users_see_it(error: BaseException) -> MainstemError:
+    if isinstance(error, MainstemError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    return DatasetError(f"the bucket or the disk failed: {type(error).__name__}: {error}")

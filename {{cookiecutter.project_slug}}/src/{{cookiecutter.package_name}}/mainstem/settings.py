@@ -1,0 +1,198 @@
+"""`environments.toml`: what each environment is, checked key by key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .errors import SettingsError
+
+__all__ = ["ENVIRONMENTS", "Name", "Overlays", "Settings", "overlays", "read_settings"]
+
+Name = Literal["dev", "staging", "main"]
+Overlays = dict[str, dict[str, dict[str, Any]]]
+"""Kwargs that an environment or the command line lays over a pipeline's own.
+
+Pipeline, step, kwarg, value.
+"""
+
+ENVIRONMENTS: tuple[Name, ...] = get_args(Name)
+
+# A type means "a value of it", a tuple one of its values, a table its keys; "*" stands for any key.
+_NUMBER = float
+_ENVIRONMENT: dict[str, Any] = {
+    "storage": ("local", "gcs"),
+    "cloud_project": str,
+    "region": str,
+    "bucket": str,
+    "service_account": str,
+    "mlflow": str,
+    "bigquery": {"dataset": str, "reads": list, "max_gb_billed": _NUMBER},
+    "kwargs": {"*": {"*": {"*": object}}},
+    "pipelines": {
+        "*": {
+            "engine": ("local", "kubeflow", "vertex", "airflow"),
+            "schedule": str,
+            "timezone": str,
+        }
+    },
+}
+_SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
+    "gates": {"*": {"*": {"better": ("lower", "higher"), "tolerance": _NUMBER}}}
+}
+# https://cloud.google.com/storage/docs/buckets#naming, without dots: those need a verified domain
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One environment's table of `environments.toml`."""
+
+    storage: Literal["local", "gcs"]
+    bucket: str
+    kwargs: Overlays
+    table: Mapping[str, Any]
+
+
+def read_settings(path: Path) -> dict[Name, Settings]:
+    """The settings of every environment.
+
+    Raises SettingsError with all that is wrong, each with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing: it names the bucket of each environment") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables)]
+    if faults:
+        lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
+        raise SettingsError("\n".join(lines))
+    return {
+        name: Settings(
+            tables[name]["storage"],
+            tables[name]["bucket"],
+            tables[name].get("kwargs", {}),
+            tables[name],
+        )
+        for name in ENVIRONMENTS
+    }
+
+
+def overlays(assignments: list[str]) -> Overlays:
+    """What `--set pipeline.step.kwarg=value` lays over the kwargs.
+
+    Values are TOML, anything else is text.
+    """
+    result: Overlays = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        try:
+            pipeline, step, kwarg = target.strip().split(".")
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise SettingsError(f"--set {assignment!r}: write --set pipeline.step.kwarg=value")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        result.setdefault(pipeline, {}).setdefault(step, {})[kwarg] = value
+    return result
+
+
+_Fault = tuple[tuple[str, ...], str]
+
+
+def _faults(value: Any, schema: Any, where: tuple[str, ...]) -> Iterator[_Fault]:
+    name = ".".join(where)
+    if isinstance(schema, tuple):
+        if value not in schema:
+            yield where, f"{name} = {value!r}: write one of {', '.join(map(repr, schema))}"
+    elif isinstance(schema, dict):
+        if not isinstance(value, dict):
+            yield where, f"{name} = {value!r}: a table is meant here"
+            return
+        for key, below in value.items():
+            if key in schema or "*" in schema:
+                yield from _faults(below, schema.get(key, schema.get("*")), (*where, key))
+            else:
+                near = difflib.get_close_matches(key, schema, n=1)
+                hint = (
+                    f"did you mean {near[0]!r}?"
+                    if near
+                    else f"known here: {', '.join(sorted(schema))}"
+                )
+                yield (
+                    (*where, key),
+                    f"unknown key {key!r} in [{name}]: {hint}"
+                    if name
+                    else f"unknown table [{key}]: {hint}",
+                )
+    elif not isinstance(value, (int, float) if schema is _NUMBER else schema) or (
+        schema is not object and value is True
+    ):
+        kind = {str: "text in quotes", list: "a list in [ ]", _NUMBER: "a number"}[schema]
+        yield where, f"{name} = {value!r}: {kind} is meant here"
+
+
+def _missing(tables: Mapping[str, Any]) -> Iterator[_Fault]:
+    for name in ENVIRONMENTS:
+        table = tables.get(name, {})
+        for key in ("storage", "bucket"):
+            if isinstance(table, dict) and key not in table:
+                yield (name,), f"[{name}] has no {key!r}: every environment needs one of its own"
+        bucket = table.get("bucket") if isinstance(table, dict) else None
+        if isinstance(bucket, str) and not _BUCKET.fullmatch(bucket):
+            yield (
+                (name, "bucket"),
+                f"{name}.bucket = {bucket!r} is no name for a bucket of 3 to 63 a-z 0-9 - _",
+            )
+
+
+def _shared_buckets(tables: Mapping[str, Any]) -> Iterator[_Fault]:
+    owner: dict[object, str] = {}
+    for name in ENVIRONMENTS:
+        table = tables.get(name)
+        bucket = table.get("bucket") if isinstance(table, dict) else None
+        if isinstance(bucket, str) and owner.setdefault(bucket, name) != name:
+            yield (
+                (name, "bucket"),
+                f"{name}.bucket is {owner[bucket]}'s too: each environment needs one of its own",
+            )
+
+
+def _line(text: str, where: tuple[str, ...]) -> int:
+    """The line on which the value at `where` stands, or the nearest table or key around it."""
+    table: tuple[str, ...] = ()
+    best, depth = 1, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*(\[[^\[\]]+\])", line):
+            table = here = _keys(header[1])
+        elif key := re.match(r"\s*([\w\"'. -]+?)\s*=", line):
+            here = (*table, *_keys(f"{key[1]} = 0"))
+        else:
+            continue
+        if len(here) > depth and here == where[: len(here)]:
+            best, depth = number, len(here)
+    return best
+
+
+def _keys(line: str) -> tuple[str, ...]:
+    """The dotted keys of one line of TOML: `[a.b]` and `a.b = 0` both give ("a", "b")."""
+    try:
+        level: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys = []
+    while isinstance(level, dict) and level:
+        key, level = next(iter(level.items()))
+        keys.append(key)
+    return tuple(keys)

@@ -1,0 +1,232 @@
+"""Reading a syntax tree.
+
+The names that it binds, uses and changes, and its text without what does not count. Comments,
+docstrings and formatting do not count. The walk is our own, because `ast.dump` differs between
+versions of Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = [
+    "Chain",
+    "bound",
+    "canonical",
+    "chains",
+    "digest",
+    "effects",
+    "imported",
+    "is_constant",
+    "is_main_guard",
+]
+
+Chain = tuple[str, ...]
+"""A dotted name as it is written: `helpers.fill.gaps` is ("helpers", "fill", "gaps")."""
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def imported(
+    statement: ast.stmt, module: str, *, is_package: bool
+) -> tuple[dict[str, Chain], list[str]]:
+    """What the imports anywhere within a statement bind, as absolute paths.
+
+    And the modules imported with a star.
+    """
+    bound: dict[str, Chain] = {}
+    stars = []
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                path = tuple(alias.name.split("."))
+                bound[alias.asname or path[0]] = path if alias.asname else path[:1]
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".") if node.level else []
+            base = base[: len(base) - node.level + is_package]
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                if alias.name == "*":
+                    stars.append(".".join(base))
+                else:
+                    bound[alias.asname or alias.name] = (*base, alias.name)
+    return bound, stars
+
+
+def bound(tree: ast.AST) -> Iterator[str]:
+    """The names that a statement binds in its scope.
+
+    What functions, classes and comprehensions bind inside is their own.
+    """
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield tree.name
+    elif isinstance(tree, ast.Import | ast.ImportFrom):
+        for alias in tree.names:
+            yield alias.asname or alias.name.partition(".")[0]
+    elif isinstance(tree, ast.Name):
+        if isinstance(tree.ctx, ast.Store):
+            yield tree.id
+    elif not isinstance(tree, (ast.Lambda, *_COMPREHENSIONS)):
+        for child in ast.iter_child_nodes(tree):
+            yield from bound(child)
+
+
+def chains(tree: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[Chain]:
+    """The dotted names that a tree uses from outside it, each as long as it is written.
+
+    `hidden` are local names.
+    """
+    if isinstance(tree, ast.Attribute | ast.Name):
+        chain: list[str] = []
+        node: ast.expr = tree
+        while isinstance(node, ast.Attribute):
+            chain.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.Name):
+            if node.id not in hidden:
+                yield (node.id, *reversed(chain))
+            return
+        tree = node
+    inside = hidden
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        inside = hidden | _locals(tree)
+    elif isinstance(tree, _COMPREHENSIONS):
+        inside = hidden | {name for one in tree.generators for name in bound(one.target)}
+    for name, value in ast.iter_fields(tree):
+        own = name in ("body", "elt", "key", "value", "generators")
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from chains(child, inside if own else hidden)
+
+
+def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
+    """The names of a function's own scope.
+
+    What it imports is left out, because imports lead to other code.
+    """
+    body = function.body if isinstance(function.body, list) else [function.body]
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    shared = {
+        name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+    }
+    imports = {
+        name
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in bound(node)
+    }
+    names = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+    return (names | {name for statement in body for name in bound(statement)}) - shared - imports
+
+
+def effects(tree: ast.stmt) -> tuple[set[Chain], set[Chain]]:
+    """The names that a statement assigns into as it runs, and those that it calls or passes.
+
+    Through the latter it could change other things: a decorator that fills a registry does.
+    """
+    targets: set[Chain] = set()
+    called: set[Chain] = set()
+    for node in _executed(tree):
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            if not isinstance(node.ctx, ast.Load):
+                targets |= {*chains(node), *chains(node.value)}
+        elif isinstance(node, ast.AugAssign | ast.Delete):
+            targets |= {chain for child in ast.iter_child_nodes(node) for chain in chains(child)}
+        elif isinstance(node, ast.Call):
+            called |= set(chains(node))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            called |= {chain for one in _invoked(node) for chain in chains(one)}
+    return targets, called
+
+
+def is_main_guard(tree: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`, which no import executes."""
+    return isinstance(tree, ast.If) and ast.unparse(tree.test) in (
+        "__name__ == '__main__'",
+        "'__main__' == __name__",
+    )
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run as a module loads: of a function, what stands around its body."""
+    yield tree
+    if isinstance(tree, ast.Lambda):
+        return
+    inside = isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef)
+    for name, value in ast.iter_fields(tree):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not (inside and name == "body"):
+                yield from _executed(child)
+
+
+def _invoked(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[ast.expr]:
+    """What a definition calls without brackets: its decorators, its base classes and metaclass."""
+    if isinstance(tree, ast.ClassDef):
+        return [*tree.decorator_list, *tree.bases, *(keyword.value for keyword in tree.keywords)]
+    return tree.decorator_list
+
+
+def is_constant(value: ast.expr) -> bool:
+    """Whether an expression is made of numbers, text and tuples alone, which nothing can change."""
+    inert = (
+        ast.Constant,
+        ast.Tuple,
+        ast.UnaryOp,
+        ast.BinOp,
+        ast.operator,
+        ast.unaryop,
+        ast.expr_context,
+    )
+    return all(isinstance(node, inert) for node in ast.walk(value))
+
+
+def canonical(node: Any) -> str:
+    """A syntax tree as text.
+
+    No positions, docstrings or empty fields, the same on every version of Python.
+    """
+    if isinstance(node, list):
+        return f"[{','.join(map(canonical, node))}]"
+    if not isinstance(node, ast.AST):
+        return f"{type(node).__name__}:{node!r}"
+    fields = {
+        name: getattr(node, name, None)
+        for name in node._fields
+        if name not in ("ctx", "kind", "type_comment")
+    }
+    if (
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and ast.get_docstring(node) is not None
+    ):
+        fields["body"] = node.body[1:]
+    if isinstance(node, ast.JoinedStr):
+        fields["values"] = list(_merged(node.values))
+    inside = ",".join(
+        f"{name}={canonical(value)}"
+        for name, value in fields.items()
+        if value is not None and value != []
+    )
+    return f"{type(node).__name__}({inside})"
+
+
+def _merged(values: list[ast.expr]) -> Iterator[ast.expr]:
+    """The pieces of an f-string, with texts joined that versions of Python split differently."""
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            yield ast.Constant(text)
+        text = ""
+        yield value
+    if text:
+        yield ast.Constant(text)
+
+
+def digest(text: str) -> str:
+    """A short hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
