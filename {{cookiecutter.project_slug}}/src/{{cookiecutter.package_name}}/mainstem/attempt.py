@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import sysconfig
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from .databases import files
@@ -24,11 +24,7 @@ _LONGEST_PAUSE = 30.0
 
 
 def compute(
-    run: Run,
-    step: PlannedStep,
-    inputs: Mapping[str, Output],
-    key: str,
-    retrying: Callable[[str], None],
+    run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str, retrying: Callable[[str], None]
 ) -> dict[str, Output]:
     """The datasets that a step makes, stored under names of this attempt's own.
 
@@ -38,16 +34,13 @@ def compute(
     for attempt in range(step.retries + 1):
         try:
             values = _returned(step, _call(run, step, inputs, key))
-            outputs = {
-                name: _written(run, name, value)
-                for name, value in zip(step.outputs, values, strict=True)
-            }
+            outputs = {name: _written(run, name, value) for name, value in zip(step.outputs, values, strict=True)}
             _check_schema(step, outputs)
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
         except Exception as error:
             if attempt == step.retries:
-                raise StepFailed(_users_traceback(error)) from error
+                raise StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed") from error
             pause = min(2.0**attempt, _LONGEST_PAUSE)
             retrying(f"{type(error).__name__}: {error}; again in {pause:.0f} s")
             time.sleep(pause)
@@ -64,15 +57,11 @@ def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -
             return found.value
         if (found.label.started, found.label.run) > (label.started, label.run):
             raise Declined(
-                f"{step.name}: "
-                f"run {found.label.run} started later and has written to the world: begin a new run"
+                f"{step.name}: run {found.label.run} started later and has written to the world: begin a new run"
             )
     everything = {"date": run.plan.date, "label": label, "sources": run.start.sources}
     filled_in = {name: everything[name] for name in step.filled_in}
-    handed = [
-        files.read(run.bucket, inputs[name], form)
-        for name, form in zip(step.inputs, step.forms, strict=True)
-    ]
+    handed = [files.read(run.bucket, inputs[name], form) for name, form in zip(step.inputs, step.forms, strict=True)]
     return step.function(*handed, **step.kwargs, **filled_in)
 
 
@@ -81,8 +70,7 @@ def _returned(step: PlannedStep, value: Any) -> tuple[Any, ...]:
     if not isinstance(values, tuple) or len(values) != len(step.outputs):
         got = f"{len(values)} values" if isinstance(values, tuple) else f"a {type(value).__name__}"
         raise StepFailed(
-            f"{step.name} returned {got}: return a tuple of {len(step.outputs)}, for "
-            f"{', '.join(step.outputs)}"
+            f"{step.name} returned {got}: return a tuple of {len(step.outputs)}, for {', '.join(step.outputs)}"
         )
     for name, one in zip(step.outputs, values, strict=True):
         if one is None:
@@ -103,27 +91,23 @@ def _check_schema(step: PlannedStep, outputs: Mapping[str, Output]) -> None:
         columns = outputs[name].columns or {}
         for column, dtype in wanted.items():
             if columns.get(column) != dtype:
-                faults.append(
-                    f"{name}.{column} is {columns.get(column, 'not there')}, its schema says "
-                    f"{dtype}"
-                )
+                faults.append(f"{name}.{column} is {columns.get(column, 'not there')}, its schema says {dtype}")
     if faults:
         raise StepFailed(
-            f"{step.name} returned what its schema does not allow:\n"
-            + "\n".join(f"  {one}" for one in faults)
+            f"{step.name} returned what its schema does not allow:\n" + "\n".join(f"  {one}" for one in faults)
         )
 
 
 def _users_traceback(error: BaseException) -> str:
-    """The traceback from the user's code on.
+    """The traceback from the user's own code on, without the frames of the runtime that called it.
 
-    The frames of the runtime, which called it, left out.
+    A LazyFrame fails in no line of the user's, but as it is stored: the error alone is shown then.
     """
-    frame: TracebackType | None = error.__traceback__
-    while (
-        frame
-        and frame.tb_next
-        and Path(frame.tb_frame.f_code.co_filename).resolve().is_relative_to(_RUNTIME)
-    ):
+    frame = error.__traceback__
+    while frame and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_RUNTIME):
         frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame)).rstrip()
+    called = Path(frame.tb_frame.f_code.co_filename) if frame else None
+    libraries = map(Path, {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    in_library = called and any(map(called.is_relative_to, libraries))
+    is_users = called and (not in_library or called.is_relative_to(_RUNTIME.parent))
+    return "".join(traceback.format_exception(type(error), error, frame if is_users else None)).rstrip()

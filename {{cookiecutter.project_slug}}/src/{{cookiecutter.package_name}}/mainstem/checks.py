@@ -60,9 +60,7 @@ def collect(pipelines: ModuleType | Mapping[str, Any]) -> Pipelines:
     found = Pipelines(
         (name, value)
         for name, value in vars(pipelines).items()
-        if not name.startswith("_")
-        and isinstance(value, list)
-        and any(isinstance(one, dict) for one in value)
+        if not name.startswith("_") and isinstance(value, list) and any(isinstance(one, dict) for one in value)
     )
     found.file = Path(pipelines.__file__) if pipelines.__file__ else None
     return found
@@ -93,9 +91,7 @@ def dependency_order(steps: Sequence[_Declared]) -> list[_Declared]:
     return [steps[index] for index in order]
 
 
-def find_defects(
-    name: str, pipelines: Mapping[str, Sequence[Any]], layers: Sequence[Overlays]
-) -> list[str]:
+def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapping[str, Overlays]) -> list[str]:
     """All that is wrong with a pipeline as it is declared and overlaid, one line each."""
     if name not in pipelines:
         return [f"there is no pipeline {name!r}: {_near(name, pipelines)}"]
@@ -114,7 +110,7 @@ def find_defects(
         found += [f"{where}: {what}" for what in _name_defects(step, names, outputs)]
         found += [f"{where}: {what}" for what in _input_defects(step, made, pipelines)]
         found += [f"{where}: {what}" for what in _call_defects(step)]
-    found += _overlay_defects(pipelines, layers)
+    found += _overlay_defects(name, pipelines, layers)
     if not found:
         try:
             dependency_order(steps)
@@ -125,10 +121,7 @@ def find_defects(
 
 def _shape_defects(step: Any) -> Iterator[str]:
     if not isinstance(step, dict):
-        yield (
-            f"{step!r} is no dict: "
-            f"write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}"
-        )
+        yield (f"{step!r} is no dict: write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}")
         return
     for key in step.keys() - _REQUIRED.keys() - _OPTIONAL.keys() - {"function"}:
         yield f"unknown key {key!r}: {_near(str(key), ['function', *_REQUIRED, *_OPTIONAL])}"
@@ -136,15 +129,12 @@ def _shape_defects(step: Any) -> Iterator[str]:
         yield "'function' is not a function: write its name, without quotes or brackets"
     elif not _importable(step["function"]):
         yield (
-            f"{step['function']!r} cannot be imported by its name: "
-            "define it with `def` at the top level of a module"
+            f"{step['function']!r} cannot be imported by its name: define it with `def` at the top level of a module"
         )
     for key, (kind, meant) in _REQUIRED.items():
         if key not in step:
             yield f"{key!r} is missing: write {meant}, even an empty one"
-        elif not isinstance(step[key], kind) or (
-            kind is list and not all(isinstance(one, str) for one in step[key])
-        ):
+        elif not isinstance(step[key], kind) or (kind is list and not all(isinstance(one, str) for one in step[key])):
             yield f"{key!r} is {step[key]!r}: write {meant}"
     for key, (kinds, meant) in _OPTIONAL.items():
         if key in step and (not isinstance(step[key], kinds) or isinstance(step[key], bool)):
@@ -153,7 +143,9 @@ def _shape_defects(step: Any) -> Iterator[str]:
 
 def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -> Iterator[str]:
     own = name_of(step)
-    if not _NAME.fullmatch(own) or own in _RESERVED:
+    if own in _RESERVED:
+        yield f"{own!r} is reserved: the run keeps a document of that name; give the step a 'name'"
+    elif not _NAME.fullmatch(own):
         yield f"{own!r} is no name for a step: {_NAMING}; give it a 'name'"
     if names[own] > 1:
         yield f"{names[own]} steps are named {own!r}: give each a 'name' of its own"
@@ -163,32 +155,21 @@ def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -
         if not _NAME.fullmatch(output):
             yield f"{output!r} is no name for a dataset: {_NAMING}"
         if outputs[output] > 1:
-            yield (
-                f"output {output!r} is made {outputs[output]} times: "
-                "give each dataset a name of its own"
-            )
+            yield (f"output {output!r} is made {outputs[output]} times: give each dataset a name of its own")
     for output in step.get("schema", {}).keys() - set(step["outputs"]):
         yield f"'schema' speaks of {output!r}: {_near(output, step['outputs'])}"
 
 
-def _input_defects(
-    step: _Declared, made: Sequence[str], pipelines: Mapping[str, Sequence[Any]]
-) -> Iterator[str]:
+def _input_defects(step: _Declared, made: Sequence[str], pipelines: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     for name in step["inputs"]:
         other, dot, dataset = name.partition(".")
         if not dot and name not in made:
-            everywhere = [
-                *made,
-                *(f"{other}.{one}" for other in pipelines for one in _made_by(pipelines[other])),
-            ]
+            everywhere = [*made, *(f"{other}.{one}" for other in pipelines for one in _made_by(pipelines[other]))]
             yield f"no step makes its input {name!r}: {_near(name, everywhere)}"
         elif dot and other not in pipelines:
             yield f"input {name!r} names no pipeline of this project: {_near(other, pipelines)}"
         elif dot and dataset not in _made_by(pipelines[other]):
-            yield (
-                f"pipeline {other} makes no {dataset!r}: "
-                f"{_near(dataset, _made_by(pipelines[other]))}"
-            )
+            yield (f"pipeline {other} makes no {dataset!r}: {_near(dataset, _made_by(pipelines[other]))}")
 
 
 def _call_defects(step: _Declared) -> Iterator[str]:
@@ -201,16 +182,9 @@ def _call_defects(step: _Declared) -> Iterator[str]:
     except (TypeError, ValueError):
         return  # written in C: nothing to check it against
     parameters = signature.parameters.values()
-    positional = [
-        one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(step["inputs"]) > len(positional) and not any(
-        one.kind is one.VAR_POSITIONAL for one in parameters
-    ):
-        yield (
-            f"it has {len(step['inputs'])} inputs, but its function takes {len(positional)}: "
-            f"{signature}"
-        )
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    if len(step["inputs"]) > len(positional) and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        yield (f"it has {len(step['inputs'])} inputs, but its function takes {len(positional)}: {signature}")
         return
     free = {one.name: one for one in parameters if one not in positional[: len(step["inputs"])]}
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
@@ -224,21 +198,22 @@ def _call_defects(step: _Declared) -> Iterator[str]:
 
 
 def _overlay_defects(
-    pipelines: Mapping[str, Sequence[Any]], layers: Sequence[Overlays]
+    checked: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapping[str, Overlays]
 ) -> Iterator[str]:
-    for pipeline, steps in (item for layer in layers for item in layer.items()):
+    named = [(origin, *item) for origin, layer in layers.items() for item in layer.items()]
+    for origin, pipeline, steps in named:
         if pipeline not in pipelines:
-            yield f"an overlay of kwargs names pipeline {pipeline!r}: {_near(pipeline, pipelines)}"
+            yield f"{origin} names pipeline {pipeline!r}: {_near(pipeline, pipelines)}"
             continue
         known = {name_of(step): step for step in pipelines[pipeline] if isinstance(step, dict)}
         for name, kwargs in steps.items():
             if name not in known:
-                yield f"an overlay of kwargs names step {pipeline}.{name}: {_near(name, known)}"
-            else:
-                for what in _call_defects(
-                    {**known[name], "kwargs": {**known[name]["kwargs"], **kwargs}}
-                ):
-                    yield f"with the overlay of {pipeline}.{name}: {what}"
+                yield f"{origin} names step {pipeline}.{name}: {_near(name, known)}"
+                continue
+            if pipeline == checked:
+                overlaid = {**known[name], "kwargs": {**known[name]["kwargs"], **kwargs}}
+                for what in _call_defects(overlaid):
+                    yield f"with the kwargs that {origin} gives {pipeline}.{name}: {what}"
 
 
 _NAMING = "use a lower-case letter, then lower-case letters, digits and _ (63 at most)"
@@ -246,15 +221,11 @@ _NAMING = "use a lower-case letter, then lower-case letters, digits and _ (63 at
 
 def _near(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
-    return (
-        f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
-    )
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _made_by(steps: Sequence[Any]) -> list[str]:
-    return [
-        output for step in steps if isinstance(step, dict) for output in step.get("outputs", [])
-    ]
+    return [output for step in steps if isinstance(step, dict) for output in step.get("outputs", [])]
 
 
 def name_of(step: Any) -> str:
@@ -281,11 +252,7 @@ def _places(name: str, pipelines: Mapping[str, Sequence[Any]]) -> list[str]:
         return ["pipelines"] * len(steps)
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         targets = (
-            node.targets
-            if isinstance(node, ast.Assign)
-            else [node.target]
-            if isinstance(node, ast.AnnAssign)
-            else []
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             written = getattr(node.value, "elts", None)

@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
+
+from obstore.exceptions import BaseError as StoreError
 
 from . import display, records, runner
 from .checks import Pipelines, collect
-from .environments import Environment, current
-from .errors import Interrupted, MainstemError
+from .environments import Environment, current, using
+from .errors import MainstemError, SettingsError
 from .plan import Plan, freeze
 from .settings import overlays
 
@@ -30,10 +32,7 @@ pipeline, data); 3 the protocol declined (a later run has finished, a rollback, 
 
 
 def main(
-    pipelines: ModuleType,
-    settings: Path,
-    samples: ModuleType | None = None,
-    arguments: Sequence[str] | None = None,
+    pipelines: ModuleType, settings: Path, samples: ModuleType | None = None, arguments: Sequence[str] | None = None
 ) -> int:
     """Run the project's command; returns its exit code.
 
@@ -41,23 +40,19 @@ def main(
     """
     options = _parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # being ended is an interruption like any other
+        # being ended is an interruption like any other
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         environment = current(settings)
         session = Session(environment, collect(pipelines), _public_functions(samples), options)
-        result = options.command(session)
+        with using(environment):
+            result = options.command(session)
         if options.json:
-            print(json.dumps(result, ensure_ascii=False, indent=2, default=str))
-    except (MainstemError, KeyboardInterrupt) as error:
-        stopped = error if isinstance(error, MainstemError) else Interrupted("interrupted")
-        print(display.failure(stopped, getattr(options, "pipeline", "")), file=sys.stderr)
+            _print(json.dumps(result, ensure_ascii=False, indent=2, default=str), sys.stdout)
+    except (MainstemError, StoreError, KeyboardInterrupt) as error:
+        stopped = runner.as_users_see_it(error)
+        _print(display.failure(stopped, getattr(options, "pipeline", "")), sys.stderr)
         return stopped.exit_code
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of our output has left
     return 0
 
 
@@ -65,11 +60,7 @@ class Session:
     """One call of the command: where it works, on what, and what was asked for."""
 
     def __init__(
-        self,
-        environment: Environment,
-        pipelines: Pipelines,
-        samples: runner.Samples,
-        options: argparse.Namespace,
+        self, environment: Environment, pipelines: Pipelines, samples: runner.Samples, options: argparse.Namespace
     ) -> None:
         self.environment = environment
         self.pipelines = pipelines
@@ -78,46 +69,33 @@ class Session:
 
     def say(self, text: str) -> None:
         """Tell a person; with --json, standard output is left to the result."""
-        print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
+        _print(text, sys.stderr if self.options.json else sys.stdout)
 
     def plan(self) -> Plan:
         """The pipeline that was named, checked and frozen as asked."""
         return freeze(
-            self.options.pipeline,
-            self.pipelines,
-            self.environment,
-            overlays(self.options.set),
-            self.options.date,
+            self.options.pipeline, self.pipelines, self.environment, overlays(self.options.set), self.options.date
         )
 
     def request(self, plan: Plan) -> records.Request:
         """Which steps were asked for."""
         asked = self.options
         return runner.request(
-            plan,
-            only=asked.only,
-            to=asked.to,
-            since=asked.since,
-            force=asked.force,
-            frozen=asked.frozen,
+            plan, only=asked.only, to=asked.to, since=asked.since, force=asked.force, frozen=asked.frozen
         )
 
 
 def _run(session: Session) -> dict[str, Any]:
     asked = session.options
     watch = display.watcher(session.say)
-    session.say(
-        f"{asked.pipeline} in {session.environment.title}, {session.environment.bucket.address}"
-    )
+    session.say(f"{asked.pipeline} in {session.environment.title}, {session.environment.bucket.address}")
     if asked.resume:
-        outcome = runner.resume(
-            asked.pipeline, session.pipelines, session.environment, asked.resume, watch
-        )
+        if asked.set or asked.date or asked.since or asked.force or asked.frozen:
+            raise SettingsError("--resume finishes a run as it was started: leave the other options out")
+        outcome = runner.resume(asked.pipeline, session.pipelines, session.environment, asked.resume, watch)
     else:
         plan = session.plan()
-        outcome = runner.start(
-            plan, session.environment, session.request(plan), watch, samples=session.samples
-        )
+        outcome = runner.start(plan, session.environment, session.request(plan), watch, samples=session.samples)
     session.say(display.outcome(outcome))
     return display.outcome_json(outcome)
 
@@ -139,29 +117,16 @@ def _show(session: Session) -> Any:
 
 
 def _runs(session: Session) -> Any:
-    return _listed(
-        session, display.runs(session.environment, session.options.pipeline, session.options.last)
-    )
+    return _listed(session, display.runs(session.environment, session.options.pipeline, session.options.last))
 
 
 def _rollback(session: Session) -> dict[str, Any]:
     asked = session.options
     view, effects = records.rollback(session.environment.bucket, asked.pipeline, asked.view)
-    session.say(
-        f"view {view.number} of {asked.pipeline} repeats view {view.restores}: "
-        "that is what readers see now"
-    )
+    session.say(f"view {view.number} of {asked.pipeline} repeats view {view.restores}: that is what readers see now")
     for step in effects:
-        session.say(
-            f"  {step} has written to the world and cannot be undone from here: "
-            "the next run repairs it"
-        )
-    return {
-        "pipeline": asked.pipeline,
-        "view": view.number,
-        "restores": view.restores,
-        "effects": effects,
-    }
+        session.say(f"  {step} has written to the world and cannot be undone from here: the next run repairs it")
+    return {"pipeline": asked.pipeline, "view": view.number, "restores": view.restores, "effects": effects}
 
 
 def _data_list(session: Session) -> Any:
@@ -179,25 +144,26 @@ def _data_add(session: Session) -> dict[str, str]:
 def _listed(session: Session, shown: tuple[str, Any]) -> Any:
     text, result = shown
     if not session.options.json:
-        print(text)
+        _print(text, sys.stdout)
     return result
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:  # the reader has left, as `head` does: that ends no run
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=Path(display.command()).name,
-        epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=Path(display.command()).name, epilog=_EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(
-        group: Any, name: str, command: Callable[[Session], Any], summary: str
-    ) -> argparse.ArgumentParser:
+    def add(group: Any, name: str, command: Callable[[Session], Any], summary: str) -> argparse.ArgumentParser:
         one: argparse.ArgumentParser = group.add_parser(name, help=summary, description=summary)
-        one.add_argument(
-            "--json", action="store_true", help="print the result as JSON on standard output"
-        )
+        one.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
         one.set_defaults(command=command)
         return one
 
@@ -208,38 +174,16 @@ def _parser() -> argparse.ArgumentParser:
         one = add(commands, name, command, summary)
         one.add_argument("pipeline", metavar="PIPELINE")
         part = one.add_mutually_exclusive_group()
-        part.add_argument(
-            "--only",
-            metavar="STEP",
-            help="this step alone, on the newest datasets; publishes no view",
-        )
-        part.add_argument(
-            "--to", metavar="STEP", help="this step and those before it; publishes no view"
-        )
-        one.add_argument(
-            "--from",
-            dest="since",
-            metavar="STEP",
-            help="execute this step and those after it again",
-        )
+        part.add_argument("--only", metavar="STEP", help="this step alone, on the newest datasets; publishes no view")
+        part.add_argument("--to", metavar="STEP", help="this step and those before it; publishes no view")
+        one.add_argument("--from", dest="since", metavar="STEP", help="execute this step and those after it again")
         one.add_argument("--force", action="store_true", help="execute every step again")
+        one.add_argument("--frozen", action="store_true", help="reuse what steps that read the world found last time")
         one.add_argument(
-            "--frozen",
-            action="store_true",
-            help="reuse what steps that read the world found last time",
+            "--set", action="append", default=[], metavar="PIPELINE.STEP.KWARG=VALUE", help="change a kwarg"
         )
         one.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="PIPELINE.STEP.KWARG=VALUE",
-            help="change a kwarg",
-        )
-        one.add_argument(
-            "--date",
-            type=datetime.date.fromisoformat,
-            metavar="YYYY-MM-DD",
-            help="data date (default today)",
+            "--date", type=datetime.date.fromisoformat, metavar="YYYY-MM-DD", help="data date (default today)"
         )
         if command is _run:
             part.add_argument("--resume", metavar="RUN", help="finish this run, as it was started")
@@ -247,25 +191,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("dataset", nargs="?", metavar="DATASET")
     runs = add(commands, "runs", _runs, "list the runs of a pipeline and its views")
     runs.add_argument("pipeline", metavar="PIPELINE")
-    runs.add_argument(
-        "--last", type=int, default=10, metavar="N", help="how many runs (default 10)"
-    )
+    runs.add_argument("--last", type=int, default=10, metavar="N", help="how many runs (default 10)")
     rollback = add(commands, "rollback", _rollback, "make an older view the newest again")
     rollback.add_argument("pipeline", metavar="PIPELINE")
     rollback.add_argument(
-        "--to",
-        dest="view",
-        type=int,
-        metavar="VIEW",
-        help="the view's number (default: the one before)",
+        "--to", dest="view", type=int, metavar="VIEW", help="the view's number (default: the one before)"
     )
-    data = commands.add_parser(
-        "data", help="list the sources, or bring one from outside"
-    ).add_subparsers(title="commands", required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="list the sources, or bring one from outside").add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
     add(data, "list", _data_list, "list the sources in the bucket")
-    bring = add(
-        data, "add", _data_add, "bring a table from outside, as the newest version of a source"
-    )
+    bring = add(data, "add", _data_add, "bring a table from outside, as the newest version of a source")
     bring.add_argument("source", metavar="NAME")
     bring.add_argument("file", type=Path, metavar="FILE", help="a .parquet or .csv file")
     return parser
@@ -278,6 +214,4 @@ def _public_functions(module: ModuleType | None) -> runner.Samples:
         for name, value in names.items()
         if getattr(value, "__module__", None) == getattr(module, "__name__", "")
     }
-    return {
-        name: value for name, value in own.items() if callable(value) and not name.startswith("_")
-    }
+    return {name: value for name, value in own.items() if callable(value) and not name.startswith("_")}

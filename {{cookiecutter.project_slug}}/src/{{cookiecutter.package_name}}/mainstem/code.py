@@ -13,7 +13,7 @@ import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,7 @@ class _Part:
         A registry, a table, an object.
         """
         value = getattr(self.tree, "value", None)
-        return (
-            isinstance(self.tree, ast.Assign | ast.AnnAssign)
-            and value is not None
-            and not syntax.is_constant(value)
-        )
+        return isinstance(self.tree, ast.Assign | ast.AnnAssign) and value is not None and not syntax.is_constant(value)
 
 
 @dataclass(eq=False)
@@ -114,9 +110,7 @@ class _Package:
         found = self._follow(self.resolve(module, (name,)))
         grown = True
         while grown:
-            more = {
-                part for part, changed in self.changers if part not in found and changed & found
-            }
+            more = {part for part, changed in self.changers if part not in found and changed & found}
             found |= self._follow(more)
             grown = bool(more)
         return found
@@ -127,9 +121,7 @@ class _Package:
         parts = [part for module in self.modules.values() for part in module.parts]
         return [(part, changed) for part in parts if (changed := self._changes(part))]
 
-    def resolve(
-        self, module: str, chain: Chain, imports: dict[str, Chain] | None = None
-    ) -> set[_Part]:
+    def resolve(self, module: str, chain: Chain, imports: dict[str, Chain] | None = None) -> set[_Part]:
         """The parts that a dotted name means in a module.
 
         None when it is a builtin, a library's or a local name.
@@ -172,11 +164,7 @@ class _Package:
             part = queue.pop()
             if part not in found:
                 found.add(part)
-                queue += [
-                    one
-                    for chain in part.chains
-                    for one in self.resolve(part.module, chain, part.imports)
-                ]
+                queue += [one for chain in part.chains for one in self.resolve(part.module, chain, part.imports)]
         return found
 
     def _changes(self, part: _Part) -> set[_Part]:
@@ -185,12 +173,8 @@ class _Package:
         By a call, a decorator, an assignment into it.
         """
         targets, touched = syntax.effects(part.tree)
-        changed = {
-            one for chain in targets for one in self.resolve(part.module, chain, part.imports)
-        }
-        reach = self._follow(
-            one for chain in touched for one in self.resolve(part.module, chain, part.imports)
-        )
+        changed = {one for chain in targets for one in self.resolve(part.module, chain, part.imports)}
+        reach = self._follow(one for chain in touched for one in self.resolve(part.module, chain, part.imports))
         return (changed | {one for one in reach if one.is_mutable}) - {part}
 
     def _add(self, name: str, path: Path) -> None:
@@ -201,24 +185,18 @@ class _Package:
         except SyntaxError as error:
             raise DefectsFound(f"{path}:{error.lineno}: {error.msg}") from None
         for statement in tree.body:
-            docstring = isinstance(statement, ast.Expr) and isinstance(
-                statement.value, ast.Constant
-            )
+            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
             if docstring or syntax.is_main_guard(statement):
                 continue
             imports, stars = syntax.imported(statement, name, is_package=is_package)
             module.stars += stars
             names = frozenset(syntax.bound(statement))
-            module.imports.update(
-                {bound: target for bound, target in imports.items() if bound in names}
-            )
+            module.imports.update({bound: target for bound, target in imports.items() if bound in names})
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 continue
             local = name.partition(".")[2] or name
             label = f"{local}.{'/'.join(sorted(names))}" if names else f"{local} (statements)"
-            part = _Part(
-                name, label, statement, names, frozenset(syntax.chains(statement)), imports
-            )
+            part = _Part(name, label, statement, names, frozenset(syntax.chains(statement)), imports)
             module.parts.append(part)
             for bound in names - imports.keys():
                 module.bound[bound].append(part)
@@ -228,6 +206,7 @@ def _is_runtime(module: str) -> bool:
     return f"{module}.".startswith(f"{__package__}.")
 
 
+@cache
 def _is_project(package: str) -> bool:
     """Whether a top-level package is the project's own, and not installed beside the libraries."""
     module = sys.modules.get(package)

@@ -125,21 +125,16 @@ def runs(environment: Environment, pipeline: str, last: int) -> Shown:
         {
             "run": run,
             "status": _status(start, views),
-            "started": f"{time:%Y-%m-%d %H:%M:%S}",
-            "records": len(documents[run].keys() | start.reused.keys() - {"start"}),
+            "started": f"{time:%Y-%m-%d %H:%M:%S} UTC",
+            "records": len((documents[run].keys() | start.reused.keys()) - {"start"}),
             "branch": start.branch,
             "commit": start.commit,
         }
         for run in newest
         for start, time in [state.start(run) or _vanished(run)]
     ]
-    restored = [
-        f"view {view.number} restores view {view.restores}" for view in views if view.restores
-    ]
-    rows = [
-        [one["run"], one["status"], one["started"], f"{one['records']} steps", one["commit"][:12]]
-        for one in facts
-    ]
+    restored = [f"view {view.number} restores view {view.restores}" for view in views if view.restores]
+    rows = [[one["run"], one["status"], one["started"], f"{one['records']} steps", one["commit"][:12]] for one in facts]
     text = "\n".join([_columns(rows), *restored]) if rows else ""
     return (
         text or f"no runs of {pipeline} in {environment.title} yet",
@@ -228,8 +223,5 @@ def _path(path: Path) -> str:
 def _columns(rows: Iterable[Sequence[str]]) -> str:
     table = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = (
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        for row in table
-    )
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)

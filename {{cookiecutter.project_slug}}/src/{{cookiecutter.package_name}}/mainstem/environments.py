@@ -38,22 +38,13 @@ class Project:
     def of(cls, package: Path) -> Project:
         """The project whose package lies in this folder."""
         package = package.resolve()
-        root = next(
-            (folder for folder in package.parents if (folder / "pyproject.toml").is_file()),
-            Path.cwd(),
-        )
+        root = next((folder for folder in package.parents if (folder / "pyproject.toml").is_file()), Path.cwd())
         return cls(package, root)
 
     @property
-    def lock(self) -> bytes:
-        """The dependency lock, with newlines normalised.
-
-        Raises SettingsError when there is none.
-        """
-        for path in (self.package / "requirements.txt", self.root / "requirements" / "run.txt"):
-            if path.is_file():
-                return path.read_bytes().replace(b"\r\n", b"\n")
-        raise SettingsError("requirements/run.txt is missing: make the lock with `nox -s lock`")
+    def locks(self) -> tuple[Path, Path]:
+        """Where the dependency lock may lie: in an installed wheel, and in a checkout."""
+        return self.package / "requirements.txt", self.root / "requirements" / "run.txt"
 
 
 @dataclass(frozen=True)
@@ -89,11 +80,7 @@ class Environment:
     @property
     def title(self) -> str:
         """For people: `dev`, or `dev, namespace of feature/x`."""
-        return (
-            f"{self.name}, namespace of {self.checkout.branch}"
-            if self.checkout.namespace
-            else self.name
-        )
+        return f"{self.name}, namespace of {self.checkout.branch}" if self.checkout.namespace else self.name
 
 
 def namespace(ref: str) -> str:
@@ -102,11 +89,7 @@ def namespace(ref: str) -> str:
     A readable part, and a hash of the exact git reference. `refs/heads/feature/x` and
     `refs/heads/feature-x` differ; so do a pull request and a branch named like one.
     """
-    short = (
-        ref.removeprefix("refs/heads/")
-        if ref.startswith("refs/heads/")
-        else f"pr-{ref.removeprefix('refs/pull/')}"
-    )
+    short = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else f"pr-{ref.removeprefix('refs/pull/')}"
     readable = re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")[:40].rstrip("-")
     return "-".join(filter(None, (readable, hashlib.sha256(ref.encode()).hexdigest()[:8])))
 
@@ -128,14 +111,11 @@ def detect(environ: Mapping[str, str], folder: Path) -> Checkout:
     commit = environ.get("MAINSTEM_COMMIT") or commit
     if ref.startswith("refs/pull/"):
         if wanted not in ("", "dev"):
-            raise SettingsError(
-                f"MAINSTEM_ENV={wanted} in a pull request: a pull request is always dev; unset it"
-            )
+            raise SettingsError(f"MAINSTEM_ENV={wanted} in a pull request: a pull request is always dev; unset it")
         return Checkout("dev", ref, commit, namespace(ref))
     if not ref or not commit:
         raise SettingsError(
-            f"there is no git checkout in {folder}: set MAINSTEM_ENV, MAINSTEM_BRANCH and "
-            "MAINSTEM_COMMIT, all three"
+            f"there is no git checkout in {folder}: set MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT, all three"
         )
     if not wanted and not ref.startswith("refs/heads/"):
         raise SettingsError(
@@ -207,11 +187,7 @@ def _event_number(environ: Mapping[str, str]) -> int:
     `pull_request_target` and its kin run on the base's reference.
     """
     try:
-        return int(
-            json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))[
-                "pull_request"
-            ]["number"]
-        )
+        return int(json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))["pull_request"]["number"])
     except (KeyError, OSError, ValueError, TypeError):
         raise SettingsError(
             "this is a pull request, but GITHUB_REF and GITHUB_EVENT_PATH do not tell its number"
@@ -223,9 +199,7 @@ def _git(folder: Path) -> tuple[str, str]:
 
     Empty where there is no git, `HEAD` when detached.
     """
-    commit = _git_says(
-        folder, "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*"
-    )
+    commit = _git_says(folder, "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*")
     if commit is None:
         if _git_says(folder, "rev-parse", "--git-dir") is None:
             return "", ""
@@ -235,9 +209,7 @@ def _git(folder: Path) -> tuple[str, str]:
 
 def _git_says(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

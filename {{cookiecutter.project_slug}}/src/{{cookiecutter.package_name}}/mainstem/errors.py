@@ -1,14 +1,6 @@
 """What can go wrong for a user: one clear message each, with the place and the remedy."""
 
-__all__ = [
-    "DatasetError",
-    "Declined",
-    "DefectsFound",
-    "Interrupted",
-    "MainstemError",
-    "SettingsError",
-    "StepFailed",
-]
+__all__ = ["DatasetError", "Declined", "DefectsFound", "Interrupted", "MainstemError", "SettingsError", "StepFailed"]
 
 
 class MainstemError(Exception):

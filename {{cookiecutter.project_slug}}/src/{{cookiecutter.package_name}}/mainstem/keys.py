@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .environments import Environment
+from .environments import Environment, Project
+from .errors import SettingsError
 
 __all__ = [
     "FORMAT",
@@ -22,6 +23,7 @@ __all__ = [
     "digest",
     "environment_parts",
     "explain",
+    "lock_digest",
     "named_files",
     "plain",
     "restored",
@@ -69,11 +71,7 @@ def restored(value: Any) -> Any:
         return value
     if value.keys() == {"$date"}:
         text = value["$date"]
-        return (
-            datetime.datetime.fromisoformat(text)
-            if "T" in text
-            else datetime.date.fromisoformat(text)
-        )
+        return datetime.datetime.fromisoformat(text) if "T" in text else datetime.date.fromisoformat(text)
     return {key: restored(below) for key, below in value.items()}
 
 
@@ -98,15 +96,28 @@ def named_files(kwargs: Any, package: Path) -> dict[str, str]:
             and path.is_file()
             and path.resolve().is_relative_to(package)
         ):
-            found[text] = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]
+            found[text] = _file_digest(path)
     return found
 
 
 def environment_parts(environment: Environment) -> Parts:
-    """What the environment adds to every key: on `staging` and `main`, the dependency lock."""
+    """What the environment adds to every key: on `staging` and `main`, the dependency lock.
+
+    Raises SettingsError when there is no lock there.
+    """
     if environment.name == "dev":
         return {}
-    return {"lock": hashlib.sha256(environment.project.lock).hexdigest()[:16]}
+    if (lock := lock_digest(environment.project)) is None:
+        raise SettingsError("requirements/run.txt is missing: make the lock with `nox -s lock`")
+    return {"lock": lock}
+
+
+def lock_digest(project: Project) -> str | None:
+    """A hash of the dependency lock, with newlines normalised; None where there is none."""
+    for path in project.locks:
+        if path.is_file():
+            return _file_digest(path)
+    return None
 
 
 def with_inputs(parts: Parts, inputs: Mapping[str, str], sources: Mapping[str, str]) -> Parts:
@@ -122,20 +133,14 @@ def explain(old: Parts, new: Parts) -> list[str]:
     reasons += _changed_kwargs(old.get("kwargs", {}), new["kwargs"])
     reasons += [f"{name} changed" for name in _differing(old.get("files", {}), new["files"])]
     reasons += [
-        f"source {name} has a new version"
-        for name in _differing(old.get("sources", {}), new.get("sources", {}))
+        f"source {name} has a new version" for name in _differing(old.get("sources", {}), new.get("sources", {}))
     ]
-    reasons += [
-        f"input {name} changed" for name in _differing(old.get("inputs", {}), new.get("inputs", {}))
-    ]
+    reasons += [f"input {name} changed" for name in _differing(old.get("inputs", {}), new.get("inputs", {}))]
     if old.get("date") != new.get("date"):
         reasons.append(f"the data date is {new.get('date')} now, not {old.get('date')}")
     if old.get("lock") != new.get("lock"):
         reasons.append("the dependency lock changed")
-    for part, said in {
-        "schema": "its schema changed",
-        "outputs": "its outputs are named anew",
-    }.items():
+    for part, said in {"schema": "its schema changed", "outputs": "its outputs are named anew"}.items():
         if old.get(part) != new.get(part):
             reasons.append(said)
     if old.get("format") != new["format"]:
@@ -164,9 +169,7 @@ def _shown(kwargs: Mapping[str, Any], name: str) -> str:
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(
-        name
-        for name in old.keys() | new.keys()
-        if name not in old or name not in new or old[name] != new[name]
+        name for name in old.keys() | new.keys() if name not in old or name not in new or old[name] != new[name]
     )
 
 
@@ -176,3 +179,7 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping | list | tuple):
         for below in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(below)
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]

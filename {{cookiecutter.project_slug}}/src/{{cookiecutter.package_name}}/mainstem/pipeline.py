@@ -6,18 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
-__all__ = [
-    "Ask",
-    "Kind",
-    "Label",
-    "Pipeline",
-    "Step",
-    "Written",
-    "ask_of",
-    "effect",
-    "kind_of",
-    "volatile",
-]
+__all__ = ["Ask", "Kind", "Label", "Pipeline", "Step", "Written", "ask_of", "effect", "kind_of", "volatile"]
 
 
 class _Required(TypedDict):

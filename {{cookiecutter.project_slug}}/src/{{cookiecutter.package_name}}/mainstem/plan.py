@@ -67,8 +67,7 @@ class Plan:
             if step.name == name:
                 return step
         raise DefectsFound(
-            f"{self.pipeline} has no step {name!r}: "
-            f"it has {', '.join(step.name for step in self.steps)}"
+            f"{self.pipeline} has no step {name!r}: it has {', '.join(step.name for step in self.steps)}"
         )
 
     def makers(self) -> dict[str, PlannedStep]:
@@ -108,12 +107,7 @@ class Plan:
             }
             for step in self.steps
         ]
-        return {
-            "pipeline": self.pipeline,
-            "digest": self.digest,
-            "date": self.date.isoformat(),
-            "steps": steps,
-        }
+        return {"pipeline": self.pipeline, "digest": self.digest, "date": self.date.isoformat(), "steps": steps}
 
 
 def freeze(
@@ -128,7 +122,7 @@ def freeze(
     `changes` go over the environment's overlays, those over the declared kwargs. Raises
     DefectsFound with all defects at once.
     """
-    layers = (environment.settings.kwargs, changes or {})
+    layers = {"environments.toml": environment.settings.kwargs, "--set": changes or {}}
     if defects := find_defects(name, pipelines, layers):
         raise DefectsFound("\n".join(defects))
     date = date or datetime.datetime.now().astimezone().date()
@@ -137,7 +131,7 @@ def freeze(
     planned = []
     for step in dependency_order(pipelines[name]):
         kwargs = dict(step["kwargs"])
-        for layer in layers:
+        for layer in layers.values():
             kwargs |= layer.get(name, {}).get(name_of(step), {})
         parts = {
             **shared,
@@ -191,8 +185,4 @@ def _form(annotation: Any) -> Form:
         module, kind = getattr(annotation, "__module__", ""), getattr(annotation, "__name__", "")
     if kind == "LazyFrame":
         return "lazy"
-    return (
-        "pandas"
-        if kind == "DataFrame" and module.partition(".")[0] in ("pd", "pandas")
-        else "whole"
-    )
+    return "pandas" if kind == "DataFrame" and module.partition(".")[0] in ("pd", "pandas") else "whole"

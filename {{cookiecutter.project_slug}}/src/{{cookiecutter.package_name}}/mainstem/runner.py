@@ -18,22 +18,10 @@ from .databases.sources import newest_source
 from .environments import Environment
 from .errors import DatasetError, Declined, Interrupted, MainstemError
 from .plan import Plan, PlannedStep, freeze
-from .records import (
-    Decision,
-    Record,
-    Request,
-    Run,
-    State,
-    View,
-    Void,
-    begin,
-    finish,
-    join,
-    new_run_id,
-)
+from .records import Decision, Record, Request, Run, State, View, Void, begin, finish, join, new_run_id
 from .settings import Overlays
 
-__all__ = ["Outcome", "Progress", "Samples", "execute", "request", "resume", "start"]
+__all__ = ["Outcome", "Progress", "Samples", "as_users_see_it", "execute", "request", "resume", "start"]
 
 _ATTEMPTS_TO_BEGIN = 5
 
@@ -111,20 +99,14 @@ def start(
 
 
 def resume(
-    name: str,
-    pipelines: ModuleType | Mapping[str, Any],
-    environment: Environment,
-    run: str,
-    watch: Watch,
+    name: str, pipelines: ModuleType | Mapping[str, Any], environment: Environment, run: str, watch: Watch
 ) -> Outcome:
     """Finish a run that was started, with the kwargs and the data date it was started with."""
     found = State(environment.bucket, name).start(run)
     if found is None:
         raise Declined(f"{name} has no run {run!r} in {environment.title}: see `runs {name}`")
     kwargs: Overlays = {name: keys.restored(found[0].kwargs)}
-    plan = freeze(
-        name, collect(pipelines), environment, kwargs, datetime.date.fromisoformat(found[0].date)
-    )
+    plan = freeze(name, collect(pipelines), environment, kwargs, datetime.date.fromisoformat(found[0].date))
     return execute(join(plan, environment, run), watch, {})
 
 
@@ -145,7 +127,7 @@ def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcom
                 computed.append(step.name)
         view = finish(run) if run.start.steps is None else None
     except (KeyboardInterrupt, Exception) as error:
-        stopped = _as_users_see_it(error)
+        stopped = as_users_see_it(error)
         stopped.run = run.id
         raise stopped from error
     finally:
@@ -162,14 +144,10 @@ def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
     parts = run.parts(step, inputs)
     key = keys.digest(parts)
     if late := run.reusable_late(step, key):
-        watch(
-            Progress(step, "reused", run.commit(step, late, inputs), "its inputs came out the same")
-        )
+        watch(Progress(step, "reused", run.commit(step, late, inputs), "its inputs came out the same"))
         return False
     began = time.monotonic()
-    outputs = compute(
-        run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason))
-    )
+    outputs = compute(run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason)))
     record = Record(
         step=step.name,
         run=run.id,
@@ -194,9 +172,11 @@ def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> No
             databases.store(name, samples[name]())
 
 
-def _as_users_see_it(error: BaseException) -> MainstemError:
+def as_users_see_it(error: BaseException) -> MainstemError:
+    """An error as one of ours: what the bucket and the disk raise says what failed, not why."""
     if isinstance(error, MainstemError):
         return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
-    return DatasetError(f"the bucket or the disk failed: {type(error).__name__}: {error}")
+    first_line = str(error).partition("\n")[0]
+    return DatasetError(f"the bucket or the disk failed: {type(error).__name__}: {first_line}")

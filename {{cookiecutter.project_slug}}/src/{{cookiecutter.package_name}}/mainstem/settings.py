@@ -34,13 +34,7 @@ _ENVIRONMENT: dict[str, Any] = {
     "mlflow": str,
     "bigquery": {"dataset": str, "reads": list, "max_gb_billed": _NUMBER},
     "kwargs": {"*": {"*": {"*": object}}},
-    "pipelines": {
-        "*": {
-            "engine": ("local", "kubeflow", "vertex", "airflow"),
-            "schedule": str,
-            "timezone": str,
-        }
-    },
+    "pipelines": {"*": {"engine": ("local", "kubeflow", "vertex", "airflow"), "schedule": str, "timezone": str}},
 }
 _SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
     "gates": {"*": {"*": {"better": ("lower", "higher"), "tolerance": _NUMBER}}}
@@ -76,12 +70,7 @@ def read_settings(path: Path) -> dict[Name, Settings]:
         lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))
     return {
-        name: Settings(
-            tables[name]["storage"],
-            tables[name]["bucket"],
-            tables[name].get("kwargs", {}),
-            tables[name],
-        )
+        name: Settings(tables[name]["storage"], tables[name]["bucket"], tables[name].get("kwargs", {}), tables[name])
         for name in ENVIRONMENTS
     }
 
@@ -125,16 +114,10 @@ def _faults(value: Any, schema: Any, where: tuple[str, ...]) -> Iterator[_Fault]
                 yield from _faults(below, schema.get(key, schema.get("*")), (*where, key))
             else:
                 near = difflib.get_close_matches(key, schema, n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"known here: {', '.join(sorted(schema))}"
-                )
+                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(schema))}"
                 yield (
                     (*where, key),
-                    f"unknown key {key!r} in [{name}]: {hint}"
-                    if name
-                    else f"unknown table [{key}]: {hint}",
+                    f"unknown key {key!r} in [{name}]: {hint}" if name else f"unknown table [{key}]: {hint}",
                 )
     elif not isinstance(value, (int, float) if schema is _NUMBER else schema) or (
         schema is not object and value is True
@@ -151,10 +134,7 @@ def _missing(tables: Mapping[str, Any]) -> Iterator[_Fault]:
                 yield (name,), f"[{name}] has no {key!r}: every environment needs one of its own"
         bucket = table.get("bucket") if isinstance(table, dict) else None
         if isinstance(bucket, str) and not _BUCKET.fullmatch(bucket):
-            yield (
-                (name, "bucket"),
-                f"{name}.bucket = {bucket!r} is no name for a bucket of 3 to 63 a-z 0-9 - _",
-            )
+            yield ((name, "bucket"), f"{name}.bucket = {bucket!r} is no name for a bucket of 3 to 63 a-z 0-9 - _")
 
 
 def _shared_buckets(tables: Mapping[str, Any]) -> Iterator[_Fault]:
@@ -163,10 +143,7 @@ def _shared_buckets(tables: Mapping[str, Any]) -> Iterator[_Fault]:
         table = tables.get(name)
         bucket = table.get("bucket") if isinstance(table, dict) else None
         if isinstance(bucket, str) and owner.setdefault(bucket, name) != name:
-            yield (
-                (name, "bucket"),
-                f"{name}.bucket is {owner[bucket]}'s too: each environment needs one of its own",
-            )
+            yield ((name, "bucket"), f"{name}.bucket is {owner[bucket]}'s too: each environment needs one of its own")
 
 
 def _line(text: str, where: tuple[str, ...]) -> int:

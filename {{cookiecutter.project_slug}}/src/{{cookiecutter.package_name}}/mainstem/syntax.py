@@ -12,17 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = [
-    "Chain",
-    "bound",
-    "canonical",
-    "chains",
-    "digest",
-    "effects",
-    "imported",
-    "is_constant",
-    "is_main_guard",
-]
+__all__ = ["Chain", "bound", "canonical", "chains", "digest", "effects", "imported", "is_constant", "is_main_guard"]
 
 Chain = tuple[str, ...]
 """A dotted name as it is written: `helpers.fill.gaps` is ("helpers", "fill", "gaps")."""
@@ -30,9 +20,7 @@ Chain = tuple[str, ...]
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def imported(
-    statement: ast.stmt, module: str, *, is_package: bool
-) -> tuple[dict[str, Chain], list[str]]:
+def imported(statement: ast.stmt, module: str, *, is_package: bool) -> tuple[dict[str, Chain], list[str]]:
     """What the imports anywhere within a statement bind, as absolute paths.
 
     And the modules imported with a star.
@@ -109,15 +97,8 @@ def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> se
     """
     body = function.body if isinstance(function.body, list) else [function.body]
     nodes = [node for statement in body for node in ast.walk(statement)]
-    shared = {
-        name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
-    }
-    imports = {
-        name
-        for node in nodes
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in bound(node)
-    }
+    shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    imports = {name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for name in bound(node)}
     names = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
     return (names | {name for statement in body for name in bound(statement)}) - shared - imports
 
@@ -144,10 +125,7 @@ def effects(tree: ast.stmt) -> tuple[set[Chain], set[Chain]]:
 
 def is_main_guard(tree: ast.stmt) -> bool:
     """Whether a statement is `if __name__ == "__main__":`, which no import executes."""
-    return isinstance(tree, ast.If) and ast.unparse(tree.test) in (
-        "__name__ == '__main__'",
-        "'__main__' == __name__",
-    )
+    return isinstance(tree, ast.If) and ast.unparse(tree.test) in ("__name__ == '__main__'", "'__main__' == __name__")
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
@@ -171,15 +149,7 @@ def _invoked(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> lis
 
 def is_constant(value: ast.expr) -> bool:
     """Whether an expression is made of numbers, text and tuples alone, which nothing can change."""
-    inert = (
-        ast.Constant,
-        ast.Tuple,
-        ast.UnaryOp,
-        ast.BinOp,
-        ast.operator,
-        ast.unaryop,
-        ast.expr_context,
-    )
+    inert = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
     return all(isinstance(node, inert) for node in ast.walk(value))
 
 
@@ -192,22 +162,13 @@ def canonical(node: Any) -> str:
         return f"[{','.join(map(canonical, node))}]"
     if not isinstance(node, ast.AST):
         return f"{type(node).__name__}:{node!r}"
-    fields = {
-        name: getattr(node, name, None)
-        for name in node._fields
-        if name not in ("ctx", "kind", "type_comment")
-    }
-    if (
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        and ast.get_docstring(node) is not None
-    ):
+    fields = {name: getattr(node, name, None) for name in node._fields if name not in ("ctx", "kind", "type_comment")}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
     if isinstance(node, ast.JoinedStr):
         fields["values"] = list(_merged(node.values))
     inside = ",".join(
-        f"{name}={canonical(value)}"
-        for name, value in fields.items()
-        if value is not None and value != []
+        f"{name}={canonical(value)}" for name, value in fields.items() if value is not None and value != []
     )
     return f"{type(node).__name__}({inside})"
 

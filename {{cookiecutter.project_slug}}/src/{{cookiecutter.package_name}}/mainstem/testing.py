@@ -47,11 +47,7 @@ def temporary_environment(
 
 
 def run_pipeline(
-    pipelines: ModuleType | Mapping[str, Any],
-    name: str,
-    *,
-    changes: Overlays | None = None,
-    **options: Any,
+    pipelines: ModuleType | Mapping[str, Any], name: str, *, changes: Overlays | None = None, **options: Any
 ) -> runner.Outcome:
     """Run a pipeline in the current environment.
 

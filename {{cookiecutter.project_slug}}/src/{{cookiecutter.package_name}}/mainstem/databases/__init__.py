@@ -64,7 +64,7 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
     if own and isinstance(table, pl.DataFrame) and table.equals(files.read(bucket, own)):
         return bucket.uri(own.path)
     now = datetime.datetime.now(datetime.UTC)
-    stem = f"{bucket.prefix}sources/{name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    stem = f"{bucket.prefix}sources/{name}/{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
     return bucket.uri(files.write(bucket, stem, table).path)
 
 
@@ -98,9 +98,7 @@ def find(name: str) -> Output:
     if name in everything:
         return everything[name]
     if len(named) > 1:
-        raise DatasetError(
-            f"{name!r} is made by several pipelines: say which, {' or '.join(sorted(named))}"
-        )
+        raise DatasetError(f"{name!r} is made by several pipelines: say which, {' or '.join(sorted(named))}")
     if not named:
         known = ", ".join(sorted(everything)) or "none yet: run a pipeline first"
         raise DatasetError(f"there is no dataset {name!r} in {current().title}: there are {known}")
@@ -116,13 +114,9 @@ def _everything() -> dict[str, Output]:
         if (bucket, pipeline) not in _pinned:
             _pinned[bucket, pipeline] = visible(bucket, pipeline)
         view = _pinned[bucket, pipeline]
-        found |= {
-            f"{pipeline}.{name}": output for name, output in (view.outputs if view else {}).items()
-        }
+        found |= {f"{pipeline}.{name}": output for name, output in (view.outputs if view else {}).items()}
     return found
 
 
 def _named(name: str) -> dict[str, Output]:
-    return {
-        full: output for full, output in _everything().items() if full.partition(".")[2] == name
-    }
+    return {full: output for full, output in _everything().items() if full.partition(".")[2] == name}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import polars as pl
 
 from ..errors import DatasetError
-from .objects import Bucket, Stat
+from .objects import Bucket
 
 __all__ = ["Form", "Output", "in_place", "read", "write"]
 
@@ -49,7 +49,7 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
         value = pl.from_pandas(value)
     if not isinstance(value, pl.DataFrame | pl.LazyFrame):
         suffix, data = _encode(value)
-        return _in_hand(bucket.create(stem + suffix, data), data)
+        return _in_hand(bucket, stem + suffix, data)
     key = f"{stem}.parquet"
     if bucket.folder and (isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND):
         value.lazy().sink_parquet(bucket.uri(key), mkdir=bucket.is_stand_in)
@@ -57,7 +57,7 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
     buffer = io.BytesIO()
     value.lazy().sink_parquet(buffer)
     data = buffer.getvalue()
-    return _in_hand(bucket.create(key, data), data, pl.scan_parquet(data))
+    return _in_hand(bucket, key, data, pl.scan_parquet(data))
 
 
 def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
@@ -105,15 +105,14 @@ def _decode(bucket: Bucket, output: Output) -> Any:
     data = bucket.get(output.path)
     if output.identity != _sha256(data):
         raise DatasetError(
-            f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; "
-            "run the step again"
+            f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; run the step again"
         )
     return json.loads(data) if output.path.endswith(".json") else pickle.loads(data)  # noqa: S301 - our own objects, verified
 
 
-def _in_hand(stat: Stat, data: bytes, frame: pl.LazyFrame | None = None) -> Output:
-    shape = (None, None) if frame is None else _shape(frame)
-    return Output(stat.key, _sha256(data), stat.size, stat.etag, *shape)
+def _in_hand(bucket: Bucket, key: str, data: bytes, table: pl.LazyFrame | None = None) -> Output:
+    shape = (None, None) if table is None else _shape(table)
+    return Output(key, _sha256(data), len(data), bucket.create(key, data), *shape)
 
 
 def _scan(bucket: Bucket, key: str) -> pl.LazyFrame:

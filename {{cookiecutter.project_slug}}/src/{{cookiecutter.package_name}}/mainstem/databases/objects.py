@@ -85,23 +85,28 @@ class Bucket:
         """The same bucket, for the namespace whose objects lie under `prefix`."""
         return Bucket(self.store, self.folder, prefix)
 
-    def create(self, key: str, data: bytes) -> Stat:
-        """Store a new object; raises AlreadyExistsError and changes nothing where there is one."""
-        obstore.put(self.store, self._writable(key), data, mode="create")
-        stat = self.stat(key)
-        if stat is None:
-            raise DatasetError(
-                f"{self.uri(key)} was created but is not there: "
-                "is something else deleting objects here?"
-            )
-        return stat
+    def create(self, key: str, data: bytes) -> str:
+        """Store a new object, and return its etag.
+
+        Raises AlreadyExistsError, and changes nothing, where there is one.
+        """
+        done = obstore.put(self.store, self._writable(key), data, mode="create")
+        return done["e_tag"] or ""
+
+    def find(self, key: str) -> tuple[bytes, Stat] | None:
+        """The bytes of an object and what the store says of it, or None where there is none."""
+        try:
+            found = obstore.get(self.store, self._readable(key))
+        except FileNotFoundError:
+            return None
+        return bytes(found.bytes()), _stat(found.meta)
 
     def get(self, key: str) -> bytes:
         """The bytes of an object; raises DatasetError naming it when it is not there."""
-        try:
-            return bytes(obstore.get(self.store, self._readable(key)).bytes())
-        except FileNotFoundError:
-            raise DatasetError(f"{self.uri(key)} is missing from the bucket") from None
+        found = self.find(key)
+        if found is None:
+            raise DatasetError(f"{self.uri(key)} is missing from the bucket")
+        return found[0]
 
     def stat(self, key: str) -> Stat | None:
         """What the store says of one object, or None where there is none."""
@@ -120,18 +125,12 @@ class Bucket:
         return f"{self.folder or 'memory:/'}/{self._readable(key)}"
 
     def _writable(self, key: str) -> str:
-        if not _valid(key).startswith(self.prefix) or (
-            not self.prefix and key.startswith(_NAMESPACES)
-        ):
-            raise DatasetError(
-                f"{key!r} lies outside {self.prefix or 'the environment'}: nothing is written there"
-            )
+        if not _valid(key).startswith(self.prefix) or (not self.prefix and key.startswith(_NAMESPACES)):
+            raise DatasetError(f"{key!r} lies outside {self.prefix or 'the environment'}: nothing is written there")
         return key
 
     def _readable(self, key: str) -> str:
-        if _valid(key).startswith(_NAMESPACES) and not (
-            self.prefix and key.startswith(self.prefix)
-        ):
+        if _valid(key).startswith(_NAMESPACES) and not (self.prefix and key.startswith(self.prefix)):
             raise DatasetError(f"{key!r} belongs to another namespace: nothing is read from there")
         return key
 

@@ -19,9 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def source_name(name: str) -> str:
     """A source's name, checked."""
     if not _NAME.fullmatch(name):
-        raise DatasetError(
-            f"{name!r} is no name for a source: use letters, digits, - and _ (100 at most)"
-        )
+        raise DatasetError(f"{name!r} is no name for a source: use letters, digits, - and _ (100 at most)")
     return name
 
 
@@ -43,6 +41,7 @@ def sources_in(bucket: Bucket) -> dict[str, Output]:
         stat.key.removeprefix(prefix).split("/")[1]
         for prefix in dict.fromkeys((bucket.prefix, ""))
         for stat in _versions(bucket, f"{prefix}sources")
+        if stat.key.removeprefix(prefix).count("/") > 1  # in a folder that names the source
     }
     found = {name: newest_source(bucket, name) for name in sorted(names)}
     return {name: output for name, output in found.items() if output}

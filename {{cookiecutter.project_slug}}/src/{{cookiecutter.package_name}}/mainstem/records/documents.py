@@ -43,12 +43,10 @@ class Document:
                 return cls.built(fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
-                f"{where} is damaged ({error}): roll back to an earlier view, or run the "
-                "pipeline again"
+                f"{where} is damaged ({error}): roll back to an earlier view, or run the pipeline again"
             ) from None
         raise DatasetError(
-            f"{where} has format version {version}, this mainstem knows {FORMAT}: "
-            "use the version that wrote it"
+            f"{where} has format version {version}, this mainstem knows {FORMAT}: use the version that wrote it"
         )
 
     @classmethod
@@ -149,11 +147,7 @@ class View(Document):
     @property
     def outputs(self) -> dict[str, Output]:
         """The datasets by name."""
-        return {
-            name: output
-            for record in self.records.values()
-            for name, output in record.outputs.items()
-        }
+        return {name: output for record in self.records.values() for name, output in record.outputs.items()}
 
     @property
     def start_time(self) -> datetime.datetime:
@@ -162,7 +156,4 @@ class View(Document):
 
     @classmethod
     def built(cls, fields: dict[str, Any]) -> Self:  # noqa: D102 - as Document's
-        return cls(
-            records={name: Record.built(one) for name, one in fields.pop("records").items()},
-            **fields,
-        )
+        return cls(records={name: Record.built(one) for name, one in fields.pop("records").items()}, **fields)

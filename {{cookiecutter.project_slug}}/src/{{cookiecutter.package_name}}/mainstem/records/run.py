@@ -27,9 +27,7 @@ class Void(Declined):
 class Run:
     """One execution of a pipeline. `time` is when the store saw it start."""
 
-    def __init__(
-        self, plan: Plan, environment: Environment, start: Start, time: datetime.datetime
-    ) -> None:
+    def __init__(self, plan: Plan, environment: Environment, start: Start, time: datetime.datetime) -> None:
         self.plan = plan
         self.environment = environment
         self.bucket = environment.bucket
@@ -46,11 +44,7 @@ class Run:
     @property
     def steps(self) -> list[PlannedStep]:
         """The steps that it executes, in order: all, or those a partial run was asked for."""
-        return [
-            step
-            for step in self.plan.steps
-            if self.start.steps is None or step.name in self.start.steps
-        ]
+        return [step for step in self.plan.steps if self.start.steps is None or step.name in self.start.steps]
 
     def record(self, step: str) -> Record | None:
         """The record of a step: the run's own, or one it took over when it started.
@@ -74,9 +68,7 @@ class Run:
     def parts(self, step: PlannedStep, inputs: Mapping[str, Output]) -> keys.Parts:
         """All that the key of a step is made of."""
         sources = {name: self.start.sources[name].identity for name in step.sources}
-        return keys.with_inputs(
-            step.parts, {name: output.identity for name, output in inputs.items()}, sources
-        )
+        return keys.with_inputs(step.parts, {name: output.identity for name, output in inputs.items()}, sources)
 
     def reusable_late(self, step: PlannedStep, key: str) -> Record | None:
         """A record of the pinned views with this key.
@@ -89,14 +81,9 @@ class Run:
         if found is None or found.key != key:
             return None
         outputs = found.outputs.values()
-        stats = {
-            output.path: self.bucket.stat(output.path)
-            for output in outputs
-            if output.path not in self._withdrawn
-        }
+        stats = {output.path: self.bucket.stat(output.path) for output in outputs if output.path not in self._withdrawn}
         unchanged = all(
-            (stat := stats.get(one.path)) and (stat.size, stat.etag) == (one.size, one.etag)
-            for one in outputs
+            (stat := stats.get(one.path)) and (stat.size, stat.etag) == (one.size, one.etag) for one in outputs
         )
         return found if unchanged else None
 
@@ -115,8 +102,7 @@ class Run:
         record = self.record(self.plan.makers()[name].name)
         if record is None:
             raise Declined(
-                f"{step.name} needs {name!r}, which no run has made here: "
-                f"run the steps before it, --to {step.name}"
+                f"{step.name} needs {name!r}, which no run has made here: run the steps before it, --to {step.name}"
             )
         return record.outputs[name]
 
@@ -127,10 +113,7 @@ class Run:
         for output in [*read, *(self.start.sources[name] for name in step.sources)]:
             stat = self.bucket.stat(output.path)
             if stat is None or stat.etag != output.etag:
-                raise Declined(
-                    f"{self.bucket.uri(output.path)} was replaced while the run read it: "
-                    "begin a new run"
-                )
+                raise Declined(f"{self.bucket.uri(output.path)} was replaced while the run read it: begin a new run")
 
     @cached_property
     def _views(self) -> list[tuple[Records, list[str]]]:
@@ -160,9 +143,7 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
     state = State(environment.bucket, plan.pipeline)
     found = state.start(run)
     if found is None:
-        raise Declined(
-            f"{plan.pipeline} has no run {run!r} in {environment.title}: see `runs {plan.pipeline}`"
-        )
+        raise Declined(f"{plan.pipeline} has no run {run!r} in {environment.title}: see `runs {plan.pipeline}`")
     start, time = found
     if start.plan != plan.digest:
         raise Declined(
@@ -175,13 +156,8 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
         for number, seen in pinned.view_times().items():
             if number > pin.number and seen <= time:
                 raise Void(
-                    f"run {run} is void: "
-                    f"view {number} of {pin.pipeline} appeared as it started; begin a new run"
+                    f"run {run} is void: view {number} of {pin.pipeline} appeared as it started; begin a new run"
                 )
-            if (
-                number > pin.number
-                and pinned.folder == state.folder
-                and run in pinned.view(number).collected
-            ):
+            if number > pin.number and pinned.folder == state.folder and run in pinned.view(number).collected:
                 raise Declined(f"run {run} was collected: begin a new run")
     return Run(plan, environment, start, time)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Literal
 
-from .. import keys
+from .. import __version__, keys
 from ..databases.files import Output
 from ..databases.sources import newest_source
 from ..environments import Environment
@@ -25,8 +25,6 @@ from .documents import Pin, Record, Records, Start, View
 from .state import State, damaged_is_absent, visible
 
 __all__ = ["Decision", "Request", "Situation", "begin", "decide", "look", "new_run_id"]
-
-_VERSIONS = ("polars", "obstore", "scikit-learn", "pandas", "numpy")
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ class Situation:
     def can_be_reused(self, record: Record) -> bool:
         """Whether the outputs of a record are there, unchanged, and were not withdrawn."""
         return all(
-            self.present.get(output.path) == (output.size, output.etag)
-            and output.path not in self.withdrawn
+            self.present.get(output.path) == (output.size, output.etag) and output.path not in self.withdrawn
             for output in record.outputs.values()
         )
 
@@ -114,8 +111,7 @@ def look(plan: Plan, environment: Environment) -> Situation:
         view = visible(bucket, pipeline)
         if view is None or dataset not in view.outputs:
             raise DatasetError(
-                f"no run of {pipeline} has published {dataset!r} in {environment.title}: "
-                f"run {pipeline} first"
+                f"no run of {pipeline} has published {dataset!r} in {environment.title}: run {pipeline} first"
             )
         foreign[name] = view.outputs[dataset]
     found = {name: newest_source(bucket, name) for step in plan.steps for name in step.sources}
@@ -125,9 +121,7 @@ def look(plan: Plan, environment: Environment) -> Situation:
         for prefix in dict.fromkeys((bucket.prefix, ""))
         for folder in (f"data/{plan.pipeline}", "sources")
     ]
-    present = {
-        stat.key: (stat.size, stat.etag) for folder in folders for stat in bucket.list(folder)
-    }
+    present = {stat.key: (stat.size, stat.etag) for folder in folders for stat in bucket.list(folder)}
     sources = {name: output for name, output in found.items() if output}
     return Situation(list(dict.fromkeys(pins)), base, outer, unfinished, present, sources, foreign)
 
@@ -139,9 +133,7 @@ def decide(plan: Plan, situation: Situation, request: Request) -> list[Decision]
     for step in plan.steps:
         decision = _decide(step, situation, request, identities)
         if decision.record:
-            identities |= {
-                name: output.identity for name, output in decision.record.outputs.items()
-            }
+            identities |= {name: output.identity for name, output in decision.record.outputs.items()}
         decisions.append(decision)
     return decisions
 
@@ -157,8 +149,7 @@ def begin(plan: Plan, environment: Environment, request: Request, run: str) -> l
         for name in step.sources:
             if name not in situation.sources:
                 raise DatasetError(
-                    f"there is no source {name!r} in {environment.title}: "
-                    f"bring it with `data add {name} FILE`"
+                    f"there is no source {name!r} in {environment.title}: bring it with `data add {name} FILE`"
                 )
     start = Start(
         run=run,
@@ -176,7 +167,7 @@ def begin(plan: Plan, environment: Environment, request: Request, run: str) -> l
         branch=environment.checkout.branch,
         commit=environment.checkout.commit,
         image=os.environ.get("MAINSTEM_IMAGE", ""),
-        versions={"python": platform.python_version(), **dict(_versions())},
+        versions=_versions(environment),
     )
     State(environment.bucket, plan.pipeline).create_start(start)
     return decisions
@@ -187,9 +178,7 @@ def new_run_id() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def _decide(
-    step: PlannedStep, situation: Situation, request: Request, identities: dict[str, str]
-) -> Decision:
+def _decide(step: PlannedStep, situation: Situation, request: Request, identities: dict[str, str]) -> Decision:
     latest = situation.latest(step.name)
     reusable = _reusable(step, situation, identities)
     if request.steps is not None and step.name not in request.steps:
@@ -237,9 +226,7 @@ def _reusable(step: PlannedStep, situation: Situation, identities: dict[str, str
     return next((one for one in records if one.key == key and situation.can_be_reused(one)), None)
 
 
-def _changes(
-    step: PlannedStep, situation: Situation, identities: dict[str, str], latest: Record
-) -> list[str]:
+def _changes(step: PlannedStep, situation: Situation, identities: dict[str, str], latest: Record) -> list[str]:
     """Why the newest record of a step cannot be reused."""
     parts = _parts(step, situation, identities)
     if latest.key != keys.digest(parts):
@@ -257,15 +244,12 @@ def _unfinished(state: State, since: datetime.datetime | None) -> Iterator[Recor
     """The records of runs that began after the newest view was made: they have not finished."""
     for run, documents in sorted(state.runs().items(), reverse=True):
         if "start" in documents and (since is None or documents["start"].time > since):
-            found = (
-                (step, damaged_is_absent(state, run, step)) for step in documents if step != "start"
-            )
+            found = ((step, damaged_is_absent(state, run, step)) for step in documents if step != "start")
             yield {step: record for step, record in found if record}
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in _VERSIONS:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+def _versions(environment: Environment) -> dict[str, str]:
+    """What the run works with; the digest of the lock stands for all libraries."""
+    lock = keys.lock_digest(environment.project)
+    found = {"python": platform.python_version(), "polars": metadata.version("polars")}
+    return {**found, "mainstem": __version__, **({"lock": lock} if lock else {})}

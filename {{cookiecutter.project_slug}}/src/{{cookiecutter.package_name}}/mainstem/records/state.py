@@ -64,15 +64,11 @@ class State:
         return dict(found)
 
     def start(self, run: str) -> tuple[Start, datetime.datetime] | None:
-        """What a run was started with, and the store's time of that.
-
-        None when there is no such run.
-        """
+        """What a run was started with, and the store's time of that; None for no such run."""
         key = self._run_key(run, "start")
-        stat = self.bucket.stat(key)
-        return (
-            (Start.decoded(self.bucket.get(key), self.bucket.uri(key)), stat.time) if stat else None
-        )
+        if found := self.bucket.find(key):
+            return Start.decoded(found[0], self.bucket.uri(key)), found[1].time
+        return None
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -81,11 +77,8 @@ class State:
     def record(self, run: str, step: str) -> Record | None:
         """The record of a step in a run; None when it has none yet."""
         key = self._run_key(run, step)
-        return (
-            Record.decoded(self.bucket.get(key), self.bucket.uri(key))
-            if self.bucket.stat(key)
-            else None
-        )
+        found = self.bucket.find(key)
+        return Record.decoded(found[0], self.bucket.uri(key)) if found else None
 
     def create_record(self, run: str, record: Record) -> bool:
         """Commit a step in a run; False when another attempt has."""

@@ -28,9 +28,7 @@ def finish(run: Run) -> View:
         raise Declined(f"run {run.id} is partial: it makes no view")
     records = _fitting_records(run)
     base = next(
-        pin.number
-        for pin in run.start.pins
-        if (pin.pipeline, pin.prefix) == (run.plan.pipeline, run.state.prefix)
+        pin.number for pin in run.start.pins if (pin.pipeline, pin.prefix) == (run.plan.pipeline, run.state.prefix)
     )
     withdrawn = run.state.view(base).withdrawn if base else []
     later: dict[int, View] = {}
@@ -63,22 +61,12 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
         old = _target(state, newest, to)
         _check_present(bucket, old)
         passed = {
-            output.path
-            for one in range(old.number + 1, number + 1)
-            for output in state.view(one).outputs.values()
+            output.path for one in range(old.number + 1, number + 1) for output in state.view(one).outputs.values()
         }
         kept = {output.path for output in old.outputs.values()}
-        withdrawn = sorted(
-            path for path in (passed | set(newest.withdrawn)) - kept if "/data/" in f"/{path}"
-        )
+        withdrawn = sorted(path for path in (passed | set(newest.withdrawn)) - kept if "/data/" in f"/{path}")
         restored = View(
-            number + 1,
-            pipeline,
-            f"rollback-{new_run_id()}",
-            old.started,
-            old.records,
-            old.number,
-            withdrawn,
+            number + 1, pipeline, f"rollback-{new_run_id()}", old.started, old.records, old.number, withdrawn
         )
         if state.create_view(restored):
             return restored, _undone_effects(newest, old)
@@ -89,13 +77,9 @@ def _check_may_follow(run: Run, view: View, time: datetime.datetime) -> None:
     if run.id in view.collected:
         raise Declined(f"run {run.id} was collected: begin a new run")
     if view.restores is not None and time >= run.time:
-        raise Declined(
-            f"view {view.restores} was restored after run {run.id} had started: begin a new run"
-        )
+        raise Declined(f"view {view.restores} was restored after run {run.id} had started: begin a new run")
     if (view.start_time, view.run) > (run.time, run.id):
-        raise Declined(
-            f"run {view.run} started later and has finished: run {run.id} publishes nothing"
-        )
+        raise Declined(f"run {view.run} started later and has finished: run {run.id} publishes nothing")
 
 
 def _fitting_records(run: Run) -> dict[str, Record]:
@@ -111,8 +95,7 @@ def _fitting_records(run: Run) -> dict[str, Record]:
         expected = {name: output.identity for name, output in run.inputs(step).items()}
         if record.inputs != expected:
             raise Declined(
-                f"the record of {step.name} was made from other inputs than run {run.id} has: "
-                "begin a new run"
+                f"the record of {step.name} was made from other inputs than run {run.id} has: begin a new run"
             )
         records[step.name] = record
     return records
@@ -128,17 +111,12 @@ def _target(state: State, newest: View, to: int | None) -> View:
         view = state.view(number)
         if _paths(view) != shown and not _paths(view) & set(newest.withdrawn):
             return view
-    raise Declined(
-        f"{state.pipeline} has no earlier view with other datasets: "
-        "there is nothing to roll back to"
-    )
+    raise Declined(f"{state.pipeline} has no earlier view with other datasets: there is nothing to roll back to")
 
 
 def _check_present(bucket: Bucket, view: View) -> None:
     gone = [
-        bucket.uri(output.path)
-        for output in view.outputs.values()
-        if not _unchanged(bucket, output.path, output.etag)
+        bucket.uri(output.path) for output in view.outputs.values() if not _unchanged(bucket, output.path, output.etag)
     ]
     if gone:
         raise DatasetError(f"view {view.number} cannot be restored, it lost {', '.join(gone)}")
@@ -155,8 +133,4 @@ def _paths(view: View) -> frozenset[str]:
 
 def _undone_effects(newest: View, old: View) -> list[str]:
     effects = (record for record in newest.records.values() if record.kind == "effect")
-    return sorted(
-        one.step
-        for one in effects
-        if one.step not in old.records or old.records[one.step].key != one.key
-    )
+    return sorted(one.step for one in effects if one.step not in old.records or old.records[one.step].key != one.key)

@@ -1,0 +1,166 @@
+"""The commands of this repository: `nox --list` shows them, `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+TOP = Path(__file__).parent
+PACKAGE = "{{cookiecutter.project_slug}}/src/{{cookiecutter.package_name}}"
+PLAIN_PYTHON = ("benchmarks", "hooks", "noxfile.py", "tests")
+QUESTIONS = json.loads((TOP / "cookiecutter.json").read_text(encoding="utf-8"))
+GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, imports and likely bugs, here and in the runtime."""
+    install(session, "lint")
+    # With --config, ruff passes by the pyproject.toml of the project template: not TOML yet.
+    for command in ("check",), ("format", "--check"):
+        session.run("ruff", *command, "--config=pyproject.toml", *PLAIN_PYTHON, f"{PACKAGE}/mainstem")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the type hints, here and in the runtime."""
+    install(session, "test")
+    session.run("mypy", *PLAIN_PYTHON)
+    session.run("mypy", "--package", "mainstem")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests: nox -s tests -- -m 'not slow' for the quick ones."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def benchmark(session: nox.Session) -> None:
+    """Measure what the protocol costs, beside plain Polars."""
+    install(session, "test")
+    session.run("python", "benchmarks/overhead.py", env={"PYTHONPATH": PACKAGE})
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Generate a project next to this repository and run its pipelines: nox -s demo -- FOLDER."""
+    install(session, "demo")
+    folder = Path(session.posargs[0]).resolve() if session.posargs else free_folder()
+    say(session, f"1/4  Generating a project with the default answers in {folder}")
+    session.run(
+        *("cookiecutter", "--no-input", "--default-config", "--output-dir", str(folder), str(TOP)),
+        f"python_version={supported_python(QUESTIONS['python_version'])}",
+    )
+    project = next(path.parent for path in folder.glob("*/.cruft.json"))
+    session.chdir(project)
+    say(session, "2/4  Installing what it needs, as locked, into .venv")
+    project_nox(session, "dev")
+    say(session, "3/4  Running the pipelines 'training' and 'inference'")
+    project_nox(session, "run", "--", "training")
+    project_nox(session, "run", "--", "inference")
+    say(session, "4/4  The metrics of the model, from the bucket")
+    session.run(f".venv/bin/{project.name}", "show", "training.metrics", external=True)
+    buckets = ", ".join(sorted(str(bucket) for bucket in (project / "buckets").glob("*")))
+    say(session, f"The datasets lie in {buckets}")
+    session.log(f"The project is yours: cd {os.path.relpath(project, TOP)}")
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Write the table of questions in README.md anew, from cookiecutter.json."""
+    readme = TOP / "README.md"
+    readme.write_text(with_options(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    session.log("README.md has the questions as they are now")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write requirements/*.txt anew: nox -s lock -- --upgrade for the newest versions."""
+    install(session, "lock")
+    # One version for every Python and system, and nothing in the files that holds only here.
+    uv: tuple[str, ...] = (
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--python-version=3.11",
+    )
+    uv += ("--generate-hashes", "--no-header", "--no-annotate", *session.posargs)
+    # The group with nearly everything first: the others take their versions from it.
+    for group in sorted(GROUPS, key="test".__ne__):
+        versions = () if group == "test" else ("--constraint=requirements/test.txt",)
+        session.run(*uv, *versions, f"--group={group}", f"--output-file=requirements/{group}.txt")
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install a dependency group as locked."""
+    session.install("--require-hashes", "--requirement", f"requirements/{group}.txt")
+
+
+def say(session: nox.Session, line: str) -> None:
+    """Say what comes next, apart from what the commands themselves print."""
+    session.log("")
+    session.log(line)
+
+
+def with_options(readme: str) -> str:
+    """README.md with its table of questions as cookiecutter.json has them."""
+    rows = ["| question | default | what it is |", "| --- | --- | --- |"]
+    for name, default in QUESTIONS.items():
+        if name.startswith("_"):
+            continue
+        prompt = QUESTIONS["__prompts__"][name]
+        meaning = prompt if isinstance(prompt, str) else prompt["__prompt__"]
+        if isinstance(default, list):
+            first, *others = (f"`{choice}`" for choice in default)
+            shown = f"{first}, or {', '.join(others)}"
+        elif derived := re.search(r"cookiecutter\.(\w+)", default):
+            shown = f"made from `{derived[1]}`"
+        else:
+            shown = f"`{default}`"
+        rows.append(f"| `{name}` | {shown} | {meaning} |")
+    head, rest = readme.split("<!-- options", maxsplit=1)
+    note, rest = rest.split("\n", maxsplit=1)
+    tail = rest.split("<!-- /options -->", maxsplit=1)[1]
+    table = "\n".join(rows)
+    return f"{head}<!-- options{note}\n{table}\n<!-- /options -->{tail}"
+
+
+def free_folder() -> Path:
+    """The first of ../mainstem-demo, ../mainstem-demo-2, ... that is not there yet."""
+    names = (f"mainstem-demo{'' if number == 1 else f'-{number}'}" for number in itertools.count(1))
+    return next(folder for name in names if not (folder := TOP.parent / name).exists())
+
+
+def supported_python(choices: list[str]) -> str:
+    """The Python that runs nox, or the newest choice that it still satisfies."""
+    known = [choice for choice in choices if version(choice) <= sys.version_info[:2]]
+    return max(known, key=version)
+
+
+def version(text: str) -> tuple[int, ...]:
+    """'3.11' as (3, 11)."""
+    return tuple(map(int, text.split(".")))
+
+
+def project_nox(session: nox.Session, *arguments: str) -> None:
+    """Run nox in the project, with the nox that runs here: there may be none on PATH."""
+    # What the environment says of this repository, in CI, is not true of the project.
+    foreign = [name for name in os.environ if name.startswith(("CI", "GITHUB_", "MAINSTEM_"))]
+    env = dict.fromkeys(foreign)
+    session.run(sys.executable, "-m", "nox", "-s", *arguments, env=env, external=True)

@@ -1,0 +1,119 @@
+"""The commands of this project: `nox --list` shows them, `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import nox
+from nox.virtualenv import HAS_UV, UV
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+# A check that did not run must not look like one that passed.
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+NAME: str = PROJECT["name"]
+OLDEST: str = re.findall(r">=\s*([\d.]+)", PROJECT["requires-python"])[0]
+# The Python that runs nox, or the oldest one supported where that one is older still.
+PYTHON = None if sys.version_info >= tuple(map(int, OLDEST.split("."))) else OLDEST
+
+VENV = Path(".venv")
+COMMAND = VENV / "bin" / NAME
+LOCKED = ("--require-hashes", "--requirement", "requirements/dev.txt")
+PROJECT_ALONE = ("--no-deps", "--no-build-isolation", "--editable", ".")
+
+
+@nox.session(python=False)
+def dev(session: nox.Session) -> None:
+    """Make .venv as locked, the project in it editable, and install the git hook."""
+    make_venv(session)
+    install_hook(session)
+
+
+@nox.session(python=False)
+def run(session: nox.Session) -> None:
+    """Run a pipeline: nox -s run -- training."""
+    command(session, "run")
+
+
+@nox.session(python=False)
+def plan(session: nox.Session) -> None:
+    """Show what a run would do, and why: nox -s plan -- training."""
+    command(session, "plan")
+
+
+@nox.session(python=PYTHON)
+def lint(session: nox.Session) -> None:
+    """Check format, imports and likely bugs."""
+    session.install(*LOCKED)
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session(python=PYTHON)
+def types(session: nox.Session) -> None:
+    """Check the type hints."""
+    session.install(*LOCKED)
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def tests(session: nox.Session) -> None:
+    """Test the steps and the pipelines: nox -s tests -- -k clean."""
+    session.install(*LOCKED)
+    session.install(*PROJECT_ALONE)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def lock(session: nox.Session) -> None:
+    """Write requirements/*.txt anew: nox -s lock -- --upgrade for the newest versions."""
+    session.install("uv")
+    # One version of each package for every Python and system, and nothing that only holds here.
+    compile_ = ["uv", "pip", "compile", "--universal", "--python-version", OLDEST]
+    compile_ += ["--fork-strategy", "fewest", "--generate-hashes", "--no-header", "--no-annotate"]
+    compile_ += ["--quiet", *session.posargs]
+    run_txt, dev_txt, nox_txt = (f"requirements/{name}.txt" for name in ("run", "dev", "nox"))
+    session.run(*compile_, "pyproject.toml", "-o", run_txt)
+    session.run(*compile_, "pyproject.toml", "--group", "dev", "-c", run_txt, "-o", dev_txt)
+    session.run(*compile_, "--group", "nox", "-c", dev_txt, "-o", nox_txt)
+
+
+def command(session: nox.Session, name: str) -> None:
+    """Run the project's own command in .venv, with the arguments as they were given."""
+    if not COMMAND.exists():
+        make_venv(session)
+    arguments = (str(COMMAND), name, *session.posargs)
+    # Ctrl-C reaches the command as well: it gets the time to stop cleanly. Its error output stays
+    # apart, so that `--json` can be piped.
+    session.run(*arguments, external=True, stderr=None, interrupt_timeout=None)
+
+
+def make_venv(session: nox.Session) -> None:
+    """Make .venv from the lock; the project's command appears in it last."""
+    python = PYTHON or sys.executable
+    if HAS_UV:
+        create = [UV, "venv", "--clear"]
+        install = [UV, "pip", "install", "--quiet", "--python", str(VENV)]
+    else:
+        create = [sys.executable, "-m", "virtualenv", "--clear", "--no-periodic-update"]
+        install = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    session.log("making .venv from requirements/dev.txt, which takes a minute the first time")
+    session.run(*create, "--quiet", "--python", python, str(VENV), external=True)
+    session.run(*install, *LOCKED, external=True)
+    session.run(*install, *PROJECT_ALONE, external=True)
+
+
+def install_hook(session: nox.Session) -> None:
+    """Install pre-commit's git hook, where this folder is a repository of its own."""
+    if not Path(".git").exists():
+        session.log("this folder is no git repository of its own: the git hook is left out")
+        return
+    pre_commit = str(VENV / "bin" / "pre-commit")
+    # It declines, with exit code 1 and its reason, where git's core.hooksPath is set.
+    session.run(pre_commit, "install", external=True, success_codes=[0, 1])

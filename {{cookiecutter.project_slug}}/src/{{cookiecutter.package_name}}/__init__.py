@@ -1,0 +1,1 @@
+"""The package of this project: `steps.py` and `pipelines.py` are where the work is done."""

@@ -1,0 +1,86 @@
+"""What runs, declared: a pipeline is a list of steps, named after its variable.
+
+Each input is another step's output, or another pipeline's dataset ("training.model"). The order
+follows from that. Per environment, `environments.toml` can overlay the kwargs.
+"""
+
+from .mainstem import databases
+from .mainstem.pipeline import Pipeline
+from .steps import clean, evaluate, make_features, score, split, summarise, train_model
+
+# Training and inference must drop the same rows, so the bounds stand here once.
+PLAUSIBLE = {"max_age": 110, "min_bmi": 10.0, "max_bmi": 80.0}
+
+training: Pipeline = [
+    {
+        "function": databases.read,
+        "inputs": [],
+        "outputs": ["patients"],
+        "kwargs": {"source": "diabetes"},
+    },
+    {
+        "function": clean,
+        "inputs": ["patients"],
+        "outputs": ["cleaned"],
+        "kwargs": PLAUSIBLE,
+    },
+    {
+        "function": make_features,
+        "inputs": ["cleaned"],
+        "outputs": ["features"],
+        "kwargs": {},
+    },
+    {
+        "function": split,
+        "inputs": ["features"],
+        "outputs": ["train", "test"],
+        "kwargs": {"test_share": 0.25},
+    },
+    {
+        "function": train_model,
+        "inputs": ["train"],
+        "outputs": ["model"],
+        "kwargs": {"trees": 500, "min_patients_per_leaf": 5, "seed": 7},
+    },
+    {
+        "function": evaluate,
+        "inputs": ["model", "train", "test"],
+        "outputs": ["metrics"],
+        "kwargs": {},
+    },
+]
+
+# The sample knows no other patients than those of the study: these predictions show how scoring
+# works, and only `training.metrics` tells how good the model is.
+inference: Pipeline = [
+    {
+        "function": databases.read,
+        "inputs": [],
+        "outputs": ["patients"],
+        "kwargs": {"source": "diabetes"},
+    },
+    {
+        "function": clean,
+        "inputs": ["patients"],
+        "outputs": ["cleaned"],
+        "kwargs": PLAUSIBLE,
+    },
+    {
+        "function": make_features,
+        "inputs": ["cleaned"],
+        "outputs": ["features"],
+        "kwargs": {},
+    },
+    {
+        "function": score,
+        "inputs": ["training.model", "features"],
+        "outputs": ["predictions"],
+        "kwargs": {"groups": 10},
+    },
+    {
+        "function": summarise,
+        "inputs": ["predictions"],
+        "outputs": ["summary"],
+        "kwargs": {},
+    },
+]

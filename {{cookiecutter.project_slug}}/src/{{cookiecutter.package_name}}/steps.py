@@ -1,0 +1,143 @@
+"""The steps of the pipelines: pure functions, no reading and no writing.
+
+The annotations say how the runtime hands a table over: `pl.LazyFrame` streams, `pl.DataFrame` is
+read whole. A dict is stored as JSON, anything else, such as a model, as a pickle.
+"""
+
+import polars as pl
+import polars.selectors as cs
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+OUTCOME = "progression"
+MEASUREMENTS = (
+    "age",
+    "sex",  # coded 1 and 2; the study does not say which is which
+    "bmi",
+    "blood_pressure",
+    "cholesterol",
+    "ldl",
+    "hdl",
+    "cholesterol_to_hdl",
+    "log_triglycerides",
+    "glucose",
+)
+
+
+def clean(patients: pl.LazyFrame, *, max_age: int, min_bmi: float, max_bmi: float) -> pl.LazyFrame:
+    """Give the columns their names and types; drop what no patient can have measured.
+
+    Rows go that miss a measurement, that lie outside the bounds, or that repeat a patient: once by
+    number, once by measurements, or the same person would be on both sides of the split.
+    """
+    long_names = {
+        "bp": "blood_pressure",
+        "s1": "cholesterol",
+        "s2": "ldl",
+        "s3": "hdl",
+        "s4": "cholesterol_to_hdl",
+        "s5": "log_triglycerides",
+        "s6": "glucose",
+    }
+    named = patients.rename(long_names, strict=False).select(
+        pl.col("patient").cast(pl.UInt32),
+        pl.col(MEASUREMENTS).cast(pl.Float64),
+        cs.by_name(OUTCOME, require_all=False),
+    )
+    plausible = named.filter(
+        is_measured(),
+        pl.col("age").is_between(0, max_age),
+        pl.col("bmi").is_between(min_bmi, max_bmi),
+    )
+    return plausible.unique("patient", keep="first", maintain_order=True).unique(
+        MEASUREMENTS, keep="first", maintain_order=True
+    )
+
+
+def is_measured() -> pl.Expr:
+    """Whether every measurement of a row is there, and is a number above zero."""
+    measured = pl.col(MEASUREMENTS)
+    return pl.all_horizontal(measured.is_finite() & (measured > 0))
+
+
+def make_features(cleaned: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the ratios that clinicians read to the measurements; patients may lack the outcome."""
+    return cleaned.select(
+        "patient",
+        *MEASUREMENTS,
+        (pl.col("ldl") / pl.col("hdl")).alias("ldl_to_hdl"),
+        (pl.col("log_triglycerides") - pl.col("hdl").log()).alias("triglycerides_to_hdl"),
+        (pl.col("bmi") * pl.col("blood_pressure")).alias("pressure_load"),
+        cs.by_name(OUTCOME, require_all=False),
+    )
+
+
+def split(features: pl.LazyFrame, *, test_share: float) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Hold a share of the patients out for the test: each on the same side, whoever joins later."""
+    held_out = spread(pl.col("patient")) < test_share
+    return features.filter(~held_out), features.filter(held_out)
+
+
+def spread(number: pl.Expr) -> pl.Expr:
+    """Spread whole numbers evenly over [0, 1), each always to the same place (Knuth's hash)."""
+    return (number.cast(pl.UInt64) * 2_654_435_761 % 2**32) / 2**32
+
+
+def predictors(features: pl.DataFrame) -> pl.DataFrame:
+    """Select the columns a model may look at: not the patient's number, and not the outcome."""
+    return features.drop("patient", OUTCOME, strict=False)
+
+
+def train_model(
+    train: pl.DataFrame, *, trees: int, min_patients_per_leaf: int, seed: int
+) -> RandomForestRegressor:
+    """Fit a random forest on the training patients."""
+    forest = RandomForestRegressor(
+        n_estimators=trees,
+        min_samples_leaf=min_patients_per_leaf,
+        max_features=0.5,
+        random_state=seed,
+    )
+    return forest.fit(predictors(train).to_numpy(), train[OUTCOME].to_numpy())
+
+
+def evaluate(
+    model: RandomForestRegressor, train: pl.DataFrame, test: pl.DataFrame
+) -> dict[str, float]:
+    """Measure the model on held-out patients, and beside it a baseline: the mean of the others."""
+    predicted = pl.Series(model.predict(predictors(test).to_numpy()))
+    mean = pl.Series([train[OUTCOME].mean()]).new_from_index(0, test.height)
+    baseline = {f"baseline_{name}": value for name, value in errors(test[OUTCOME], mean).items()}
+    return errors(test[OUTCOME], predicted) | baseline | {"patients": test.height}
+
+
+def errors(actual: pl.Series, predicted: pl.Series) -> dict[str, float]:
+    """Measure how far predictions lie from what came true."""
+    return {
+        "rmse": float(root_mean_squared_error(actual, predicted)),
+        "mae": float(mean_absolute_error(actual, predicted)),
+        "r2": float(r2_score(actual, predicted)),
+    }
+
+
+def score(model: RandomForestRegressor, features: pl.DataFrame, *, groups: int) -> pl.DataFrame:
+    """Predict each patient's progression, highest first, in groups of a size: 1 is the lowest."""
+    prediction = pl.Series("prediction", model.predict(predictors(features).to_numpy()))
+    rank = pl.col("prediction").rank("min") - 1
+    return (
+        features.select("patient", prediction)
+        .with_columns(risk_group=(rank * groups // pl.len() + 1).cast(pl.Int32))
+        .sort("prediction", "patient", descending=[True, False])
+    )
+
+
+def summarise(predictions: pl.DataFrame) -> dict[str, float]:
+    """Tell in a few numbers what was predicted."""
+    prediction = pl.col("prediction")
+    summary = predictions.select(
+        patients=pl.len(),
+        lowest=prediction.min(),
+        mean=prediction.mean(),
+        highest=prediction.max(),
+    )
+    return summary.row(0, named=True)

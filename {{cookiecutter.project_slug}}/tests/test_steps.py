@@ -1,0 +1,125 @@
+"""The steps are pure functions: frames in, frames out, no bucket and no runtime."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from {{ cookiecutter.package_name }} import steps
+
+
+def clean(patients: pl.DataFrame) -> pl.DataFrame:
+    return steps.clean(patients.lazy(), max_age=110, min_bmi=10, max_bmi=80).collect()
+
+
+def split(features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    train, test = steps.split(features.lazy(), test_share=0.25)
+    return train.collect(), test.collect()
+
+
+def test_clean_keeps_every_patient_of_the_study(patients: pl.DataFrame) -> None:
+    assert clean(patients)["patient"].to_list() == patients["patient"].to_list()
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        pytest.param(pl.lit(130.0).alias("age"), id="too old"),
+        pytest.param(pl.lit(4.0).alias("bmi"), id="too thin"),
+        pytest.param(pl.lit(0.0).alias("bp"), id="no blood pressure"),
+        pytest.param(pl.lit(None, pl.Float64).alias("s6"), id="not measured"),
+        pytest.param(pl.lit(float("nan")).alias("s6"), id="not a number"),
+        pytest.param(pl.lit(float("inf")).alias("s6"), id="infinite"),
+    ],
+)
+def test_clean_drops_what_nobody_can_have_measured(
+    patients: pl.DataFrame, measured: pl.Expr
+) -> None:
+    impossible = patients.head(1).with_columns(measured)
+    assert clean(pl.concat([impossible, patients[1:]])).height == patients.height - 1
+
+
+def test_clean_keeps_a_patient_entered_twice_once(patients: pl.DataFrame) -> None:
+    same_number = patients.head(1).with_columns(bmi=pl.lit(30.0))
+    same_person = patients.head(1).with_columns(patient=pl.lit(9_999, pl.UInt32))
+    entered_twice = pl.concat([patients, same_number, same_person])
+    assert_frame_equal(clean(entered_twice), clean(patients))
+
+
+def test_features_are_finite_numbers(features: pl.DataFrame) -> None:
+    assert features.select(pl.all_horizontal(pl.all().is_finite()).all()).item()
+
+
+def test_a_model_sees_neither_the_outcome_nor_the_number_of_a_patient(
+    features: pl.DataFrame,
+) -> None:
+    hidden = set(features.columns) - set(steps.predictors(features).columns)
+    assert hidden == {"patient", steps.OUTCOME}
+
+
+def test_patients_without_an_outcome_have_features_too(
+    patients: pl.DataFrame, features: pl.DataFrame
+) -> None:
+    new = clean(patients.drop(steps.OUTCOME))
+    assert_frame_equal(steps.make_features(new.lazy()).collect(), features.drop(steps.OUTCOME))
+
+
+def test_split_puts_each_patient_on_one_side(features: pl.DataFrame) -> None:
+    train, test = split(features)
+    assert sorted([*train["patient"], *test["patient"]]) == sorted(features["patient"])
+    assert test.height == pytest.approx(0.25 * features.height, rel=0.1)
+
+
+def test_a_patient_stays_on_its_side_whoever_else_is_there(features: pl.DataFrame) -> None:
+    _, test = split(features)
+    _, test_of_fewer = split(features[::-3])
+    assert set(test_of_fewer["patient"]) == set(test["patient"]) & set(features[::-3]["patient"])
+
+
+def test_the_same_seed_trains_the_same_model(features: pl.DataFrame) -> None:
+    first, second = (
+        steps.train_model(features, trees=5, min_patients_per_leaf=5, seed=7) for _ in range(2)
+    )
+    assert_frame_equal(
+        steps.score(first, features, groups=10), steps.score(second, features, groups=10)
+    )
+
+
+def test_the_model_beats_the_baseline_on_patients_it_has_not_seen(features: pl.DataFrame) -> None:
+    train, test = split(features)
+    model = steps.train_model(train, trees=50, min_patients_per_leaf=5, seed=7)
+    metrics = steps.evaluate(model, train, test)
+    assert metrics["rmse"] < 0.85 * metrics["baseline_rmse"]
+    assert metrics["mae"] < 0.85 * metrics["baseline_mae"]
+    assert metrics["patients"] == test.height
+
+
+def test_the_baseline_knows_the_training_patients_alone(features: pl.DataFrame) -> None:
+    train, test = split(features)
+    model = steps.train_model(train, trees=1, min_patients_per_leaf=5, seed=7)
+    mean = train[steps.OUTCOME].mean()
+    metrics = steps.evaluate(model, train, test)
+    assert metrics["baseline_mae"] == pytest.approx((test[steps.OUTCOME] - mean).abs().mean())
+
+
+def test_score_ranks_every_patient_in_groups_of_a_size(features: pl.DataFrame) -> None:
+    model = steps.train_model(features, trees=50, min_patients_per_leaf=1, seed=7)
+    predictions = steps.score(model, features, groups=4)
+    assert set(predictions["patient"]) == set(features["patient"])
+    assert predictions["prediction"].is_sorted(descending=True)
+    assert predictions["risk_group"].is_sorted(descending=True)
+    sizes = predictions["risk_group"].value_counts()
+    assert sorted(sizes["risk_group"]) == [1, 2, 3, 4]
+    assert sizes["count"].min() == pytest.approx(features.height / 4, abs=3)
+
+
+def test_the_order_of_the_patients_changes_no_prediction(features: pl.DataFrame) -> None:
+    model = steps.train_model(features, trees=5, min_patients_per_leaf=5, seed=7)
+    assert_frame_equal(
+        steps.score(model, features[::-1], groups=10), steps.score(model, features, groups=10)
+    )
+
+
+def test_the_summary_tells_what_was_predicted() -> None:
+    predictions = pl.DataFrame({"patient": [1, 2, 3], "prediction": [90.0, 60.0, 30.0]})
+    expected = {"patients": 3, "lowest": 30.0, "mean": 60.0, "highest": 90.0}
+    assert steps.summarise(predictions) == expected
