@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from .databases import files
 from .databases.files import Output
 from .errors import Declined, MainstemError, StepFailed
@@ -35,10 +37,10 @@ def compute(
         try:
             values = _returned(step, _call(run, step, inputs, key))
             outputs = {name: _written(run, name, value) for name, value in zip(step.outputs, values, strict=True)}
-            _check_schema(step, outputs)
+            _check_schema(run, step, outputs)
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if attempt == step.retries:
                 raise StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed") from error
             pause = min(2.0**attempt, _LONGEST_PAUSE)
@@ -82,20 +84,23 @@ def _written(run: Run, name: str, value: Any) -> Output:
     if isinstance(value, Output):
         return value  # it lies in the bucket already
     stem = f"{run.bucket.prefix}data/{run.plan.pipeline}/{name}/{run.id}-{secrets.token_hex(4)}"
-    return files.write(run.bucket, stem, value)
+    try:
+        return files.write(run.bucket, stem, value)
+    except files.NotStorable as error:
+        raise StepFailed(f"{name!r} cannot be stored: {error}") from error
 
 
-def _check_schema(step: PlannedStep, outputs: Mapping[str, Output]) -> None:
+def _check_schema(run: Run, step: PlannedStep, outputs: Mapping[str, Output]) -> None:
+    """Compare what readers will see with the step's `schema`, all columns at once."""
     faults = []
-    for name, wanted in step.parts["schema"].items():
-        columns = outputs[name].columns or {}
+    for name, wanted in step.schema.items():
+        stored = files.read(run.bucket, outputs[name], "lazy")
+        types = stored.collect_schema() if isinstance(stored, pl.LazyFrame) else {}
         for column, dtype in wanted.items():
-            if columns.get(column) != dtype:
-                faults.append(f"{name}.{column} is {columns.get(column, 'not there')}, its schema says {dtype}")
+            if column not in types or types[column] != dtype:
+                faults.append(f"  {name}.{column} is {types.get(column, 'not there')}, its schema says {dtype}")
     if faults:
-        raise StepFailed(
-            f"{step.name} returned what its schema does not allow:\n" + "\n".join(f"  {one}" for one in faults)
-        )
+        raise StepFailed("\n".join((f"{step.name} returned what its schema does not allow:", *faults)))
 
 
 def _users_traceback(error: BaseException) -> str:

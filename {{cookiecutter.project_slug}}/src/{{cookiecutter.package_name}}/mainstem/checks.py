@@ -11,37 +11,52 @@ import inspect
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import polars as pl
+
 from .errors import DefectsFound
 from .keys import plain
+from .pipeline import filled_in
 from .settings import Overlays
 
-__all__ = ["FILLED_IN", "Pipelines", "collect", "dependency_order", "find_defects", "name_of"]
+__all__ = ["Pipelines", "collect", "dependency_order", "find_defects", "name_of", "no_pipeline"]
 
-_REQUIRED: dict[str, tuple[type, str]] = {
-    "inputs": (list, "a list of dataset names"),
-    "outputs": (list, "a list of dataset names"),
-    "kwargs": (dict, "a dict of keyword arguments"),
+_TYPES = (pl.DataType, type(pl.DataType))
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    kinds = (int,) if whole else (int, float)
+    return type(value) in kinds and value >= 0
+
+
+def _is_schema(value: Any) -> bool:
+    columns = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(one, dict) and all(isinstance(dtype, _TYPES) for dtype in one.values()) for one in columns)
+
+
+_REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "inputs": (_is_names, "a list of dataset names"),
+    "outputs": (_is_names, "a list of dataset names"),
+    "kwargs": (lambda value: isinstance(value, dict), "a dict of keyword arguments"),
 }
-_OPTIONAL: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "name": (str, "a name"),
-    "resources": (dict, 'a dict such as {"cpu": 4, "memory": "16Gi"}'),
-    "retries": (int, "a whole number"),
-    "timeout": ((int, float), "a number of seconds"),
-    "schema": (dict, 'a dict such as {"clean": {"fare": pl.Float64}}'),
+_OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda value: isinstance(value, str), "a name"),
+    "resources": (lambda value: isinstance(value, dict), 'a dict such as {"cpu": 4, "memory": "16Gi"}'),
+    "retries": (lambda value: _is_number(value, whole=True), "a whole number, 0 or more"),
+    "timeout": (lambda value: _is_number(value, whole=False), "a number of seconds"),
+    "schema": (_is_schema, 'a dict of Polars types such as {"clean": {"fare": pl.Float64}}'),
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RESERVED = {"start"}  # start.json lies beside the step records
 _Declared = Mapping[str, Any]
-FILLED_IN = ("date", "label", "sources")
-"""Parameters that the runtime fills in where a function has them.
-
-Data date, label of an effect, pinned sources.
-"""
 
 
 class Pipelines(dict[str, list[Any]]):
@@ -94,7 +109,7 @@ def dependency_order(steps: Sequence[_Declared]) -> list[_Declared]:
 def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapping[str, Overlays]) -> list[str]:
     """All that is wrong with a pipeline as it is declared and overlaid, one line each."""
     if name not in pipelines:
-        return [f"there is no pipeline {name!r}: {_near(name, pipelines)}"]
+        return [no_pipeline(name, list(pipelines))]
     steps, places = pipelines[name], _places(name, pipelines)
     found = []
     for index, step in enumerate(steps):
@@ -108,7 +123,7 @@ def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapp
     for index, step in enumerate(steps):
         where = f"{places[index]}: {name}, step {name_of(step)}"
         found += [f"{where}: {what}" for what in _name_defects(step, names, outputs)]
-        found += [f"{where}: {what}" for what in _input_defects(step, made, pipelines)]
+        found += [f"{where}: {what}" for what in _input_defects(name, step, made, pipelines)]
         found += [f"{where}: {what}" for what in _call_defects(step)]
     found += _overlay_defects(name, pipelines, layers)
     if not found:
@@ -117,6 +132,11 @@ def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapp
         except DefectsFound as cycle:
             found.append(f"{places[0]}: {name}: {cycle}")
     return found
+
+
+def no_pipeline(name: str, known: Sequence[str]) -> str:
+    """What to say of a pipeline that does not exist."""
+    return f"there is no pipeline {name!r}: {_near(name, known)}"
 
 
 def _shape_defects(step: Any) -> Iterator[str]:
@@ -131,20 +151,17 @@ def _shape_defects(step: Any) -> Iterator[str]:
         yield (
             f"{step['function']!r} cannot be imported by its name: define it with `def` at the top level of a module"
         )
-    for key, (kind, meant) in _REQUIRED.items():
-        if key not in step:
+    for key, (fits, meant) in {**_REQUIRED, **_OPTIONAL}.items():
+        if key in step and not fits(step[key]):
+            yield f"{key!r} is {step[key]!r}: write {meant}"
+        elif key in _REQUIRED and key not in step:
             yield f"{key!r} is missing: write {meant}, even an empty one"
-        elif not isinstance(step[key], kind) or (kind is list and not all(isinstance(one, str) for one in step[key])):
-            yield f"{key!r} is {step[key]!r}: write {meant}"
-    for key, (kinds, meant) in _OPTIONAL.items():
-        if key in step and (not isinstance(step[key], kinds) or isinstance(step[key], bool)):
-            yield f"{key!r} is {step[key]!r}: write {meant}"
 
 
 def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -> Iterator[str]:
     own = name_of(step)
     if own in _RESERVED:
-        yield f"{own!r} is reserved: the run keeps a document of that name; give the step a 'name'"
+        yield f"{own!r} is no name for a step, the run itself has a document of that name: give it another 'name'"
     elif not _NAME.fullmatch(own):
         yield f"{own!r} is no name for a step: {_NAMING}; give it a 'name'"
     if names[own] > 1:
@@ -160,10 +177,14 @@ def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -
         yield f"'schema' speaks of {output!r}: {_near(output, step['outputs'])}"
 
 
-def _input_defects(step: _Declared, made: Sequence[str], pipelines: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+def _input_defects(
+    own: str, step: _Declared, made: Sequence[str], pipelines: Mapping[str, Sequence[Any]]
+) -> Iterator[str]:
     for name in step["inputs"]:
         other, dot, dataset = name.partition(".")
-        if not dot and name not in made:
+        if dot and other == own:
+            yield f"input {name!r} is of this pipeline itself: write {dataset!r}"
+        elif not dot and name not in made:
             everywhere = [*made, *(f"{other}.{one}" for other in pipelines for one in _made_by(pipelines[other]))]
             yield f"no step makes its input {name!r}: {_near(name, everywhere)}"
         elif dot and other not in pipelines:
@@ -180,7 +201,8 @@ def _call_defects(step: _Declared) -> Iterator[str]:
     try:
         signature = inspect.signature(step["function"])
     except (TypeError, ValueError):
-        return  # written in C: nothing to check it against
+        yield "its function does not tell its parameters: call it in a function of your own"
+        return
     parameters = signature.parameters.values()
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     if len(step["inputs"]) > len(positional) and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
@@ -191,9 +213,10 @@ def _call_defects(step: _Declared) -> Iterator[str]:
     for name in step["kwargs"]:
         if name not in free and not takes_any:
             yield f"its function takes no keyword {name!r}: {_near(name, free)}"
+    given = {*step["kwargs"], *filled_in(step["function"], len(step["inputs"]))}
     for name, one in free.items():
         needed = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-        if needed and name not in step["kwargs"] and name not in FILLED_IN:
+        if needed and name not in given:
             yield f"its function needs {name!r}: add an input, or {name!r} to its kwargs"
 
 
@@ -232,7 +255,7 @@ def name_of(step: Any) -> str:
     """A step's name: its own, or its function's; "" for what is no step."""
     if not isinstance(step, Mapping):
         return ""
-    return str(step.get("name") or getattr(step.get("function"), "__name__", ""))
+    return str(step.get("name", getattr(step.get("function"), "__name__", "")))
 
 
 def _importable(function: Any) -> bool:

@@ -17,9 +17,9 @@ from typing import Any, TextIO
 from obstore.exceptions import BaseError as StoreError
 
 from . import display, records, runner
-from .checks import Pipelines, collect
+from .checks import Pipelines, collect, no_pipeline
 from .environments import Environment, current, using
-from .errors import MainstemError, SettingsError
+from .errors import DefectsFound, MainstemError
 from .plan import Plan, freeze
 from .settings import overlays
 
@@ -38,7 +38,12 @@ def main(
 
     `samples` has a function for each source that a sample can stand in for, on local storage.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "resume", None) and (
+        options.set or options.date or options.since or options.force or options.frozen
+    ):
+        parser.error("--resume finishes a run as it was started: leave the other options out")
     if threading.current_thread() is threading.main_thread():
         # being ended is an interruption like any other
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -49,7 +54,7 @@ def main(
             result = options.command(session)
         if options.json:
             _print(json.dumps(result, ensure_ascii=False, indent=2, default=str), sys.stdout)
-    except (MainstemError, StoreError, KeyboardInterrupt) as error:
+    except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
         stopped = runner.as_users_see_it(error)
         _print(display.failure(stopped, getattr(options, "pipeline", "")), sys.stderr)
         return stopped.exit_code
@@ -71,6 +76,12 @@ class Session:
         """Tell a person; with --json, standard output is left to the result."""
         _print(text, sys.stderr if self.options.json else sys.stdout)
 
+    def check_pipeline(self) -> None:
+        """Whether there is such a pipeline, or has been; raises DefectsFound."""
+        known = {*self.pipelines, *records.pipelines_in(self.environment.bucket)}
+        if self.options.pipeline not in known:
+            raise DefectsFound(no_pipeline(self.options.pipeline, sorted(known)))
+
     def plan(self) -> Plan:
         """The pipeline that was named, checked and frozen as asked."""
         return freeze(
@@ -90,8 +101,6 @@ def _run(session: Session) -> dict[str, Any]:
     watch = display.watcher(session.say)
     session.say(f"{asked.pipeline} in {session.environment.title}, {session.environment.bucket.address}")
     if asked.resume:
-        if asked.set or asked.date or asked.since or asked.force or asked.frozen:
-            raise SettingsError("--resume finishes a run as it was started: leave the other options out")
         outcome = runner.resume(asked.pipeline, session.pipelines, session.environment, asked.resume, watch)
     else:
         plan = session.plan()
@@ -117,11 +126,13 @@ def _show(session: Session) -> Any:
 
 
 def _runs(session: Session) -> Any:
+    session.check_pipeline()
     return _listed(session, display.runs(session.environment, session.options.pipeline, session.options.last))
 
 
 def _rollback(session: Session) -> dict[str, Any]:
     asked = session.options
+    session.check_pipeline()
     view, effects = records.rollback(session.environment.bucket, asked.pipeline, asked.view)
     session.say(f"view {view.number} of {asked.pipeline} repeats view {view.restores}: that is what readers see now")
     for step in effects:

@@ -13,7 +13,7 @@ import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,17 @@ class Reader:
             return {}
         if package not in self._packages:
             self._packages[package] = _Package(package)
+        found = self._packages[package].closure(module, name)
+        changers = {part for part, _ in self._packages[package].changers}
+        parts = sorted(found, key=lambda part: (part.module, part.tree.lineno))
         digests: dict[str, list[str]] = defaultdict(list)
-        for part in self._packages[package].closure(module, name):
+        for part in parts:
             digests[part.label].append(part.digest)
-        return {label: syntax.digest("".join(sorted(digests[label]))) for label in sorted(digests)}
+        for one in {part.module for part in parts}:
+            ordered = [part.label for part in parts if part.module == one and part in changers]
+            if len(ordered) > 1:  # what one of them does may depend on what others did before
+                digests[f"{_inside(one)} (order)"] = ordered
+        return {label: syntax.digest(" ".join(digests[label])) for label in sorted(digests)}
 
 
 @dataclass(eq=False)
@@ -68,22 +75,29 @@ class _Part:
     """One statement at the top level of a module."""
 
     module: str
-    label: str
     tree: ast.stmt
     names: frozenset[str]
     chains: frozenset[Chain]
     imports: dict[str, Chain]
 
     @property
+    def label(self) -> str:
+        """What people know it by."""
+        module = _inside(self.module)
+        return f"{module}.{'/'.join(sorted(self.names))}" if self.names else f"{module} (statements)"
+
+    @cached_property
     def digest(self) -> str:
         return syntax.digest(syntax.canonical(self.tree))
 
-    @property
+    @cached_property
     def is_mutable(self) -> bool:
         """Whether other statements could change what this one binds.
 
         A registry, a table, an object.
         """
+        if syntax.shared(self.tree):
+            return True
         value = getattr(self.tree, "value", None)
         return isinstance(self.tree, ast.Assign | ast.AnnAssign) and value is not None and not syntax.is_constant(value)
 
@@ -100,10 +114,10 @@ class _Package:
     """All modules of one package (the vendored runtime aside), parsed once."""
 
     def __init__(self, package: str) -> None:
-        self.modules = {name: _Module() for name in _sources(package)}
+        sources = _sources(package)
+        self.modules = {name: _parsed(name, path, path.read_bytes()) for name, path in sources.items()}
         self._resolving: set[tuple[str, Chain]] = set()
-        for name, path in _sources(package).items():
-            self._add(name, path)
+        self._used: dict[_Part, set[_Part]] = {}
 
     def closure(self, module: str, name: str) -> set[_Part]:
         """The parts that a name reaches, and the statements that change some of them at import."""
@@ -164,7 +178,11 @@ class _Package:
             part = queue.pop()
             if part not in found:
                 found.add(part)
-                queue += [one for chain in part.chains for one in self.resolve(part.module, chain, part.imports)]
+                if part not in self._used:
+                    self._used[part] = {
+                        one for chain in part.chains for one in self.resolve(part.module, chain, part.imports)
+                    }
+                queue += self._used[part]
         return found
 
     def _changes(self, part: _Part) -> set[_Part]:
@@ -177,54 +195,68 @@ class _Package:
         reach = self._follow(one for chain in touched for one in self.resolve(part.module, chain, part.imports))
         return (changed | {one for one in reach if one.is_mutable}) - {part}
 
-    def _add(self, name: str, path: Path) -> None:
-        module = self.modules[name]
-        is_package = path.name == "__init__.py"
-        try:
-            tree = ast.parse(path.read_bytes(), str(path))
-        except SyntaxError as error:
-            raise DefectsFound(f"{path}:{error.lineno}: {error.msg}") from None
-        for statement in tree.body:
-            docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-            if docstring or syntax.is_main_guard(statement):
-                continue
-            imports, stars = syntax.imported(statement, name, is_package=is_package)
-            module.stars += stars
-            names = frozenset(syntax.bound(statement))
-            module.imports.update({bound: target for bound, target in imports.items() if bound in names})
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                continue
-            local = name.partition(".")[2] or name
-            label = f"{local}.{'/'.join(sorted(names))}" if names else f"{local} (statements)"
-            part = _Part(name, label, statement, names, frozenset(syntax.chains(statement)), imports)
-            module.parts.append(part)
-            for bound in names - imports.keys():
-                module.bound[bound].append(part)
+
+@lru_cache(maxsize=4096)
+def _parsed(name: str, path: Path, source: bytes) -> _Module:
+    """A module's statements, parsed once for each content that its file has had."""
+    module = _Module()
+    try:
+        tree = ast.parse(source, str(path))
+    except SyntaxError as error:
+        raise DefectsFound(f"{path}:{error.lineno}: {error.msg}") from None
+    for statement in tree.body:
+        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if docstring or syntax.is_main_guard(statement):
+            continue
+        imports, stars = syntax.imported(statement, name, is_package=path.name == "__init__.py")
+        module.stars += stars
+        names = frozenset(syntax.bound(statement))
+        module.imports.update({bound: target for bound, target in imports.items() if bound in names})
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            continue
+        part = _Part(name, statement, names, frozenset(syntax.chains(statement)), imports)
+        module.parts.append(part)
+        for bound in (names | syntax.shared(statement)) - imports.keys():
+            module.bound[bound].append(part)
+    return module
 
 
 def _is_runtime(module: str) -> bool:
     return f"{module}.".startswith(f"{__package__}.")
 
 
+def _inside(module: str) -> str:
+    """A module's name within its package."""
+    return module.partition(".")[2] or module
+
+
 @cache
 def _is_project(package: str) -> bool:
     """Whether a top-level package is the project's own, and not installed beside the libraries."""
-    module = sys.modules.get(package)
-    file = getattr(module, "__file__", None)
-    if not file:
+    if package in sys.stdlib_module_names:
         return False
-    if _RUNTIME.is_relative_to(Path(file).resolve().parent) and getattr(module, "__path__", None):
+    place = _place(package)
+    if place.is_dir() and _RUNTIME.is_relative_to(place):
         return True  # it vendors this runtime
     libraries = {Path(path).resolve() for path in sysconfig.get_paths().values()}
-    return not any(Path(file).resolve().is_relative_to(library) for library in libraries)
+    return not any(place.is_relative_to(library) for library in libraries)
+
+
+def _place(package: str) -> Path:
+    """The folder of a package, or the file of a module that is none."""
+    module = sys.modules[package]
+    folders = list(getattr(module, "__path__", ()))
+    place = folders[0] if folders else getattr(module, "__file__", None)
+    if place is None:
+        raise DefectsFound(f"the code of {package} is in no file: define steps in a module of the project's package")
+    return Path(place).resolve()
 
 
 def _sources(package: str) -> dict[str, Path]:
     """The modules of a package by dotted name, without the vendored runtime."""
-    module = sys.modules[package]
-    if not hasattr(module, "__path__"):
-        return {package: Path(str(module.__file__))}
-    top = Path(str(module.__file__)).resolve().parent
+    top = _place(package)
+    if top.is_file():
+        return {package: top}
     found = {}
     for path in sorted(top.rglob("*.py")):
         if not path.is_relative_to(_RUNTIME) and path.name != "__main__.py":  # no step imports it

@@ -105,7 +105,7 @@ def dataset(environment: Environment, name: str) -> Shown:
     title = f"{name}: {_size(output)}, {_typed(environment.bucket, output)}"
     if output.columns is not None:
         head = databases.scan(name).head(_ROWS).collect()
-        facts |= {"rows": output.rows, "columns": output.columns, "head": head.to_dicts()}
+        facts |= {"rows": output.rows, "columns": output.columns, "head": json.loads(head.write_json())}
         with pl.Config(tbl_rows=_ROWS, tbl_cols=-1, tbl_hide_dataframe_shape=True):
             return f"{title}\n{head}", facts
     value = files.read(environment.bucket, output)

@@ -1,6 +1,15 @@
 """What can go wrong for a user: one clear message each, with the place and the remedy."""
 
-__all__ = ["DatasetError", "Declined", "DefectsFound", "Interrupted", "MainstemError", "SettingsError", "StepFailed"]
+__all__ = [
+    "Damaged",
+    "DatasetError",
+    "Declined",
+    "DefectsFound",
+    "Interrupted",
+    "MainstemError",
+    "SettingsError",
+    "StepFailed",
+]
 
 
 class MainstemError(Exception):
@@ -20,6 +29,10 @@ class SettingsError(MainstemError):
 
 class DatasetError(MainstemError):
     """A dataset, source or object of the bucket is missing, damaged or not allowed."""
+
+
+class Damaged(DatasetError):
+    """A document of the protocol cannot be read."""
 
 
 class DefectsFound(MainstemError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ FORMAT = 1
 Another one is never reused, nor read in silence.
 """
 
-_LONGEST_PATH = 255  # a longer text is no file's name, and some systems would fail over it
+_DATE = "$date"
 
 Parts = dict[str, Any]
 """What a key is made of, by name, as JSON.
@@ -51,13 +53,15 @@ def plain(value: Any) -> Any:
     Raises TypeError for what is neither JSON nor a date.
     """
     if isinstance(value, datetime.date):  # a datetime, too
-        return {"$date": value.isoformat()}
+        return {_DATE: value.isoformat()}
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("a dict with keys that are not text")
+        if not all(isinstance(key, str) for key in value) or _DATE in value:
+            raise TypeError(f"a dict with keys that are not text, or that are {_DATE!r}")
         return {key: plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple):
         return [plain(below) for below in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"a number that is {value}")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a {type(value).__name__}")
@@ -69,8 +73,8 @@ def restored(value: Any) -> Any:
         return [restored(below) for below in value]
     if not isinstance(value, dict):
         return value
-    if value.keys() == {"$date"}:
-        text = value["$date"]
+    if value.keys() == {_DATE}:
+        text = value[_DATE]
         return datetime.datetime.fromisoformat(text) if "T" in text else datetime.date.fromisoformat(text)
     return {key: restored(below) for key, below in value.items()}
 
@@ -90,12 +94,8 @@ def named_files(kwargs: Any, package: Path) -> dict[str, str]:
     found = {}
     for text in _texts(kwargs):
         path = package / text
-        if (
-            0 < len(text) <= _LONGEST_PATH
-            and "\0" not in text
-            and path.is_file()
-            and path.resolve().is_relative_to(package)
-        ):
+        # os.path tells of a text that can be no path what it tells of a missing file
+        if text and os.path.isfile(path) and path.resolve().is_relative_to(package):  # noqa: PTH113
             found[text] = _file_digest(path)
     return found
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
-__all__ = ["Ask", "Kind", "Label", "Pipeline", "Step", "Written", "ask_of", "effect", "kind_of", "volatile"]
+__all__ = [
+    "Ask",
+    "Kind",
+    "Label",
+    "Pipeline",
+    "Step",
+    "Written",
+    "ask_of",
+    "effect",
+    "filled_in",
+    "kind_of",
+    "reads_sources",
+    "volatile",
+]
 
 
 class _Required(TypedDict):
@@ -69,7 +83,7 @@ class Written:
 class Ask(Protocol):
     """Tells what an effect finds in the world, given the kwargs of its step."""
 
-    def __call__(self, **kwargs: Any) -> Written | None:
+    def __call__(self, *args: Any, **kwargs: Any) -> Written | None:
         """What is written there, or None."""
         ...
 
@@ -94,14 +108,32 @@ def effect(ask: Ask) -> Callable[[_F], _F]:
     return mark
 
 
+def reads_sources(function: _F) -> _F:
+    """Mark a step that hands over the source its kwarg `source` names, from `sources`, those pinned."""
+    setattr(function, _SOURCES, True)
+    return function
+
+
 _KIND = "mainstem_kind"
 _ASK = "mainstem_ask"
+_SOURCES = "mainstem_sources"
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:
     """Whether a function is marked as volatile or as an effect."""
     kind: Kind = getattr(function, _KIND, "plain")
     return kind
+
+
+def filled_in(function: Callable[..., Any], inputs: int) -> frozenset[str]:
+    """The parameters behind a function's inputs that the runtime fills in.
+
+    The data date for whoever has a `date`, the label for an effect, the sources for what reads them.
+    """
+    offered = {"date": True, "label": kind_of(function) == "effect", "sources": hasattr(function, _SOURCES)}
+    parameters = list(inspect.signature(function).parameters.values())
+    free = {one.name for index, one in enumerate(parameters) if index >= inputs or one.kind is one.KEYWORD_ONLY}
+    return frozenset(name for name, offer in offered.items() if offer and name in free)
 
 
 def ask_of(function: Callable[..., Any]) -> Ask:

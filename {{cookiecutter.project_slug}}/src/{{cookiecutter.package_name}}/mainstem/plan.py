@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import code, keys
-from .checks import FILLED_IN, dependency_order, find_defects, name_of
+from .checks import dependency_order, find_defects, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, ask_of, kind_of
+from .pipeline import Ask, Kind, ask_of, filled_in, kind_of
 from .settings import Overlays
 
 __all__ = ["Plan", "PlannedStep", "freeze"]
@@ -36,6 +36,7 @@ class PlannedStep:
     filled_in: frozenset[str]
     retries: int
     engine: Mapping[str, Any]
+    schema: Mapping[str, Mapping[str, Any]]
     parts: keys.Parts
 
     @property
@@ -152,33 +153,40 @@ def freeze(
 
 def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date) -> PlannedStep:
     function, inputs = step["function"], step["inputs"]
-    parameters = inspect.signature(function).parameters
-    free = parameters.keys() - parts["kwargs"].keys()
-    filled_in = frozenset(name for name in FILLED_IN if name in free)
-    if "date" in filled_in:
+    fills = filled_in(function, len(inputs)) - parts["kwargs"].keys()
+    if "date" in fills:
         parts["date"] = date.isoformat()
-    annotations = [parameter.annotation for parameter in parameters.values()]
-    annotations += [None] * len(inputs)  # a function of `*tables` has fewer parameters than inputs
     return PlannedStep(
         name=name_of(step),
         function=function,
         kind=kind_of(function),
         inputs=tuple(inputs),
-        forms=tuple(_form(annotation) for annotation in annotations[: len(inputs)]),
+        forms=_forms(function, len(inputs)),
         outputs=tuple(step["outputs"]),
         kwargs=keys.restored(parts["kwargs"]),  # as every engine hands them over
-        filled_in=filled_in,
+        filled_in=fills,
         retries=step.get("retries", 0),
         engine={key: step[key] for key in ("resources", "timeout") if key in step},
+        schema=step.get("schema", {}),
         parts=parts,
     )
 
 
-def _form(annotation: Any) -> Form:
-    """How an annotation, evaluated or in quotes, wants a table.
+def _forms(function: Callable[..., Any], inputs: int) -> tuple[Form, ...]:
+    """How each input is handed over, by the annotation of its parameter."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except Exception:  # noqa: BLE001 - an annotation in quotes may raise anything; it is read as text then
+        signature = inspect.signature(function)
+    forms: list[Form] = []
+    for parameter in signature.parameters.values():
+        many = parameter.kind is parameter.VAR_POSITIONAL
+        forms += [_form(parameter.annotation)] * (inputs - len(forms) if many else 1)
+    return tuple(forms[:inputs])
 
-    Pandas is recognised without importing it.
-    """
+
+def _form(annotation: Any) -> Form:
+    """How an annotation, as a type or in quotes, wants a table; no need to import pandas for it."""
     if isinstance(annotation, str):
         module, _, kind = annotation.strip("'\" ").rpartition(".")
     else:

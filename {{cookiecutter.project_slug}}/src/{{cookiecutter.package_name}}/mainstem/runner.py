@@ -16,9 +16,9 @@ from .attempt import compute
 from .checks import collect
 from .databases.sources import newest_source
 from .environments import Environment
-from .errors import DatasetError, Declined, Interrupted, MainstemError
+from .errors import DatasetError, Declined, DefectsFound, Interrupted, MainstemError
 from .plan import Plan, PlannedStep, freeze
-from .records import Decision, Record, Request, Run, State, View, Void, begin, finish, join, new_run_id
+from .records import Decision, Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
 from .settings import Overlays
 
 __all__ = ["Outcome", "Progress", "Samples", "as_users_see_it", "execute", "request", "resume", "start"]
@@ -106,7 +106,12 @@ def resume(
     if found is None:
         raise Declined(f"{name} has no run {run!r} in {environment.title}: see `runs {name}`")
     kwargs: Overlays = {name: keys.restored(found[0].kwargs)}
-    plan = freeze(name, collect(pipelines), environment, kwargs, datetime.date.fromisoformat(found[0].date))
+    declared = collect(pipelines)
+    freeze(name, declared, environment)  # what is wrong with the pipeline itself is told as it is
+    try:
+        plan = freeze(name, declared, environment, kwargs, datetime.date.fromisoformat(found[0].date))
+    except DefectsFound:
+        raise another_plan(run) from None
     return execute(join(plan, environment, run), watch, {})
 
 

@@ -120,7 +120,7 @@ def _faults(value: Any, schema: Any, where: tuple[str, ...]) -> Iterator[_Fault]
                     f"unknown key {key!r} in [{name}]: {hint}" if name else f"unknown table [{key}]: {hint}",
                 )
     elif not isinstance(value, (int, float) if schema is _NUMBER else schema) or (
-        schema is not object and value is True
+        schema is not object and isinstance(value, bool)
     ):
         kind = {str: "text in quotes", list: "a list in [ ]", _NUMBER: "a number"}[schema]
         yield where, f"{name} = {value!r}: {kind} is meant here"

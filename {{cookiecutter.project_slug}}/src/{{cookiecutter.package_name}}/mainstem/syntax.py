@@ -12,7 +12,18 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["Chain", "bound", "canonical", "chains", "digest", "effects", "imported", "is_constant", "is_main_guard"]
+__all__ = [
+    "Chain",
+    "bound",
+    "canonical",
+    "chains",
+    "digest",
+    "effects",
+    "imported",
+    "is_constant",
+    "is_main_guard",
+    "shared",
+]
 
 Chain = tuple[str, ...]
 """A dotted name as it is written: `helpers.fill.gaps` is ("helpers", "fill", "gaps")."""
@@ -57,6 +68,11 @@ def bound(tree: ast.AST) -> Iterator[str]:
     elif isinstance(tree, ast.Name):
         if isinstance(tree.ctx, ast.Store):
             yield tree.id
+    elif isinstance(tree, ast.MatchAs | ast.MatchStar | ast.MatchMapping | ast.ExceptHandler):
+        name = tree.rest if isinstance(tree, ast.MatchMapping) else tree.name
+        yield from [name] if name else []
+        for child in ast.iter_child_nodes(tree):
+            yield from bound(child)
     elif not isinstance(tree, (ast.Lambda, *_COMPREHENSIONS)):
         for child in ast.iter_child_nodes(tree):
             yield from bound(child)
@@ -82,12 +98,18 @@ def chains(tree: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[Chai
     if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         inside = hidden | _locals(tree)
     elif isinstance(tree, _COMPREHENSIONS):
+        yield from chains(tree.generators[0].iter, hidden)  # runs outside the comprehension's own scope
         inside = hidden | {name for one in tree.generators for name in bound(one.target)}
     for name, value in ast.iter_fields(tree):
         own = name in ("body", "elt", "key", "value", "generators")
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
                 yield from chains(child, inside if own else hidden)
+
+
+def shared(tree: ast.AST) -> set[str]:
+    """The names of its module that a function declares to change: `global X`."""
+    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
 
 
 def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
@@ -118,8 +140,14 @@ def effects(tree: ast.stmt) -> tuple[set[Chain], set[Chain]]:
             targets |= {chain for child in ast.iter_child_nodes(node) for chain in chains(child)}
         elif isinstance(node, ast.Call):
             called |= set(chains(node))
+            if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
+                targets |= set(chains(node.args[0]))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             called |= {chain for one in _invoked(node) for chain in chains(one)}
+            # `@fill.register` changes `fill`, and a subclass the class that can list or register it
+            decorators = {chain for one in node.decorator_list for chain in chains(one)}
+            targets |= {chain for chain in decorators if len(chain) > 1}
+            targets |= {chain for one in getattr(node, "bases", []) for chain in chains(one)}
     return targets, called
 
 
@@ -149,6 +177,8 @@ def _invoked(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> lis
 
 def is_constant(value: ast.expr) -> bool:
     """Whether an expression is made of numbers, text and tuples alone, which nothing can change."""
+    if isinstance(value, ast.Call) and any(chain[-1] == "getLogger" for chain in chains(value.func)):
+        return True  # what steps say of themselves changes nothing that they give
     inert = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
     return all(isinstance(node, inert) for node in ast.walk(value))
 
@@ -159,18 +189,21 @@ def canonical(node: Any) -> str:
     No positions, docstrings or empty fields, the same on every version of Python.
     """
     if isinstance(node, list):
-        return f"[{','.join(map(canonical, node))}]"
+        return f"[{','.join(canonical(one) for one in node if not _is_docstring(one))}]"
     if not isinstance(node, ast.AST):
-        return f"{type(node).__name__}:{node!r}"
+        return f"{type(node).__name__}:{node!a}"
     fields = {name: getattr(node, name, None) for name in node._fields if name not in ("ctx", "kind", "type_comment")}
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-        fields["body"] = node.body[1:]
     if isinstance(node, ast.JoinedStr):
         fields["values"] = list(_merged(node.values))
     inside = ",".join(
         f"{name}={canonical(value)}" for name, value in fields.items() if value is not None and value != []
     )
     return f"{type(node).__name__}({inside})"
+
+
+def _is_docstring(node: Any) -> bool:
+    """Whether a node is a text that stands alone: a docstring, of whatever stands before it."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _merged(values: list[ast.expr]) -> Iterator[ast.expr]:

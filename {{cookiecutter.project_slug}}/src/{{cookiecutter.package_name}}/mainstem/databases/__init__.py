@@ -16,6 +16,7 @@ import polars as pl
 
 from ..environments import current
 from ..errors import DatasetError
+from ..pipeline import reads_sources
 from . import files
 from .files import Output
 from .objects import Bucket
@@ -61,7 +62,7 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
     source_name(name)
     newest = newest_source(bucket, name)
     own = newest if newest and newest.path.startswith(bucket.prefix) else None
-    if own and isinstance(table, pl.DataFrame) and table.equals(files.read(bucket, own)):
+    if own and isinstance(table, pl.DataFrame) and _same(table, files.read(bucket, own)):
         return bucket.uri(own.path)
     now = datetime.datetime.now(datetime.UTC)
     stem = f"{bucket.prefix}sources/{name}/{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
@@ -78,6 +79,7 @@ def datasets() -> list[str]:
     return sorted(_everything())
 
 
+@reads_sources
 def read(*, source: str, sources: Mapping[str, Output]) -> Output:
     """A step.
 
@@ -103,6 +105,10 @@ def find(name: str) -> Output:
         known = ", ".join(sorted(everything)) or "none yet: run a pipeline first"
         raise DatasetError(f"there is no dataset {name!r} in {current().title}: there are {known}")
     return next(iter(named.values()))
+
+
+def _same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return table.schema == other.schema and table.equals(other)
 
 
 def _everything() -> dict[str, Output]:

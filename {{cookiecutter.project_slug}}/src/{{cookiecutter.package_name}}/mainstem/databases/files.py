@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import pickle
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import polars as pl
 from ..errors import DatasetError
 from .objects import Bucket
 
-__all__ = ["Form", "Output", "in_place", "read", "write"]
+__all__ = ["Form", "NotStorable", "Output", "in_place", "read", "write"]
 
 Form = Literal["lazy", "whole", "pandas"]
 """How a table is handed over: as `pl.LazyFrame`, `pl.DataFrame` or `pandas.DataFrame`."""
@@ -25,6 +26,10 @@ Form = Literal["lazy", "whole", "pandas"]
 # Up to this size a table is encoded in memory, and its identity is its content. A larger one
 # streams to the bucket, and its identity is its path.
 _IN_HAND = 256 * 2**20
+
+
+class NotStorable(TypeError):
+    """A value that is no table, and that neither JSON nor pickle can hold."""
 
 
 @dataclass(frozen=True)
@@ -73,32 +78,42 @@ def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
 
 
 def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
-    """The value behind an output.
+    """The value behind an output; a table in the form asked for.
 
-    A table in the form asked for. Raises DatasetError when it is missing or damaged.
+    Raises DatasetError when it is missing, damaged, or was replaced since.
     """
     if not output.path.endswith(".parquet"):
         return _decode(bucket, output)
-    try:
-        frame = _scan(bucket, output.path)
-        if form == "lazy":
-            frame.collect_schema()  # a damaged file is named here, not in the middle of a step
-            return frame
-        whole = frame.collect()
-    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
-        raise DatasetError(f"{bucket.uri(output.path)} is missing or damaged: {error}") from None
+    stat = bucket.stat(output.path)
+    unchanged = stat is not None and (stat.size, stat.etag) == (output.size, output.etag)
+    if stat and not unchanged:  # a copy of the bucket has other etags, but the same bytes
+        unchanged = output.identity == _sha256(bucket.get(output.path))
+    if not unchanged:
+        how = "is damaged or was replaced since it was made" if stat else "is missing from the bucket"
+        raise DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
+    frame = _scan(bucket, output.path)
+    if form == "lazy":
+        return frame
+    whole = frame.collect()
     return whole.to_pandas() if form == "pandas" else whole
 
 
 def _encode(value: Any) -> tuple[str, bytes]:
     """JSON where the value survives it unchanged, else pickle."""
+    if _is_plain(value):
+        return ".json", json.dumps(value, allow_nan=False).encode()
     try:
-        text = json.dumps(value, allow_nan=False)
-        if json.loads(text) == value:
-            return ".json", text.encode()
-    except (TypeError, ValueError, RecursionError):
-        pass  # no plain value: pickle keeps it as it is
-    return ".pkl", pickle.dumps(value, protocol=5)
+        return ".pkl", pickle.dumps(value, protocol=5)
+    except Exception as error:
+        raise NotStorable(f"a {type(value).__name__} that cannot be pickled: {error}") from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of what JSON gives back; numpy's floats count as floats."""
+    if isinstance(value, list | dict):
+        exact = type(value) in (list, dict) and all(type(key) is str for key in value if isinstance(value, dict))
+        return exact and all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or type(value) in (str, int, bool) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _decode(bucket: Bucket, output: Output) -> Any:

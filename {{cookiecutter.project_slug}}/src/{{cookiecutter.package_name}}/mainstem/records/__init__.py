@@ -9,7 +9,7 @@ inputs, commit) -> `views` (finish, roll back).
 """
 
 from .documents import Record, Start, View
-from .run import Run, Void, join
+from .run import Run, Void, another_plan, join
 from .start import Decision, Request, begin, decide, look, new_run_id
 from .state import State, pipelines_in, visible
 from .views import finish, rollback
@@ -23,6 +23,7 @@ __all__ = [
     "State",
     "View",
     "Void",
+    "another_plan",
     "begin",
     "decide",
     "finish",

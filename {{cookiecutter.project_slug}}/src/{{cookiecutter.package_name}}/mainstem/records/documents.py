@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ..databases.files import Output
-from ..errors import DatasetError
+from ..errors import Damaged, DatasetError
 from ..keys import FORMAT, Parts
 
 __all__ = ["Document", "Pin", "Record", "Start", "View"]
@@ -42,7 +42,7 @@ class Document:
             if version == FORMAT:
                 return cls.built(fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(
+            raise Damaged(
                 f"{where} is damaged ({error}): roll back to an earlier view, or run the pipeline again"
             ) from None
         raise DatasetError(

@@ -14,7 +14,7 @@ from ..plan import Plan, PlannedStep
 from .documents import Record, Records, Start
 from .state import State
 
-__all__ = ["Run", "Void", "join"]
+__all__ = ["Run", "Void", "another_plan", "join"]
 
 
 class Void(Declined):
@@ -146,11 +146,7 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
         raise Declined(f"{plan.pipeline} has no run {run!r} in {environment.title}: see `runs {plan.pipeline}`")
     start, time = found
     if start.plan != plan.digest:
-        raise Declined(
-            f"run {run} was started with another plan (code, kwargs, files or dependencies "
-            "differ): begin a new run, "
-            "which reuses what is still valid"
-        )
+        raise another_plan(run)
     for pin in start.pins:
         pinned = State(environment.bucket, pin.pipeline, pin.prefix)
         for number, seen in pinned.view_times().items():
@@ -161,3 +157,11 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
             if number > pin.number and pinned.folder == state.folder and run in pinned.view(number).collected:
                 raise Declined(f"run {run} was collected: begin a new run")
     return Run(plan, environment, start, time)
+
+
+def another_plan(run: str) -> Declined:
+    """What a process is told whose code, kwargs, files or dependencies are not the run's."""
+    return Declined(
+        f"run {run} was started with another plan (code, kwargs, files or dependencies differ): begin a new run, "
+        "which reuses what is still valid"
+    )

@@ -6,6 +6,7 @@ Its runs, their records, and the views.
 from __future__ import annotations
 
 import datetime
+import re
 from collections import defaultdict
 
 from ..databases.objects import AlreadyExistsError, Bucket, Stat
@@ -13,6 +14,8 @@ from ..errors import DatasetError
 from .documents import Pin, Record, Start, View
 
 __all__ = ["State", "pipelines_in", "visible"]
+
+_VIEW = re.compile(r"(\d+)\.json")
 
 
 class State:
@@ -39,7 +42,8 @@ class State:
     def view_times(self) -> dict[int, datetime.datetime]:
         """The numbers of all views, oldest first, with the store's time of each."""
         stats = self.bucket.list(f"{self.folder}/views")
-        return {int(stat.key.rpartition("/")[2].removesuffix(".json")): stat.time for stat in stats}
+        named = ((_VIEW.fullmatch(stat.key.rpartition("/")[2]), stat.time) for stat in stats)
+        return {int(name[1]): time for name, time in named if name}
 
     def view(self, number: int) -> View:
         """A view by its number; raises DatasetError when it is missing or damaged."""
@@ -59,8 +63,9 @@ class State:
         """For each run, its documents: "start", and the steps that have a record."""
         found: dict[str, dict[str, Stat]] = defaultdict(dict)
         for stat in self.bucket.list(f"{self.folder}/runs"):
-            *_, run, name = stat.key.split("/")
-            found[run][name.removesuffix(".json")] = stat
+            run, _, name = stat.key.removeprefix(f"{self.folder}/runs/").partition("/")
+            if name.endswith(".json"):
+                found[run][name.removesuffix(".json")] = stat
         return dict(found)
 
     def start(self, run: str) -> tuple[Start, datetime.datetime] | None:
@@ -103,8 +108,8 @@ def pipelines_in(bucket: Bucket) -> list[str]:
     names = set()
     for prefix in dict.fromkeys((bucket.prefix, "")):
         for stat in bucket.list(f"{prefix}state"):
-            pipeline, kind, *_ = stat.key.removeprefix(f"{prefix}state/").split("/")
-            names |= {pipeline} if kind == "views" else set()
+            pipeline, _, rest = stat.key.removeprefix(f"{prefix}state/").partition("/")
+            names |= {pipeline} if rest.startswith("views/") else set()
     return sorted(names)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 
 from ..databases.objects import Bucket
-from ..errors import DatasetError, Declined
+from ..errors import Damaged, DatasetError, Declined
 from .documents import Record, View
 from .run import Run
 from .start import new_run_id
@@ -55,21 +55,31 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
     """
     state = State(bucket, pipeline)
     while True:
-        number, newest = state.newest()
-        if newest is None:
+        history = _history(state)
+        if not history:
             raise Declined(f"{pipeline} has no view here yet: there is nothing to roll back")
-        old = _target(state, newest, to)
+        number, newest = max(history), history[max(history)]
+        old = _target(state, history, to)
         _check_present(bucket, old)
-        passed = {
-            output.path for one in range(old.number + 1, number + 1) for output in state.view(one).outputs.values()
-        }
-        kept = {output.path for output in old.outputs.values()}
-        withdrawn = sorted(path for path in (passed | set(newest.withdrawn)) - kept if "/data/" in f"/{path}")
-        restored = View(
-            number + 1, pipeline, f"rollback-{new_run_id()}", old.started, old.records, old.number, withdrawn
-        )
+        passed = [view for one, view in history.items() if one > old.number]
+        gone = {path for view in passed for path in (*_paths(view), *view.withdrawn)} | set(old.withdrawn)
+        made_here = (f"{bucket.prefix}data/", "data/")  # sources are nobody's to withdraw
+        withdrawn = sorted(path for path in gone - _paths(old) if path.startswith(made_here))
+        run = f"rollback-{new_run_id()}"
+        restored = View(number + 1, pipeline, run, old.started, old.records, old.number, withdrawn)
         if state.create_view(restored):
             return restored, _undone_effects(newest, old)
+
+
+def _history(state: State) -> dict[int, View]:
+    """All views by number; a damaged one as a view of nothing, so that it can be rolled back."""
+    history = {}
+    for number in state.view_times():
+        try:
+            history[number] = state.view(number)
+        except Damaged:
+            history[number] = View(number, state.pipeline, "", "", {})
+    return history
 
 
 def _check_may_follow(run: Run, view: View, time: datetime.datetime) -> None:
@@ -101,16 +111,17 @@ def _fitting_records(run: Run) -> dict[str, Record]:
     return records
 
 
-def _target(state: State, newest: View, to: int | None) -> View:
-    shown = _paths(newest)
+def _target(state: State, history: dict[int, View], to: int | None) -> View:
+    """The view to restore: number `to`, or the newest older one that shows other datasets."""
     if to is not None:
-        if to not in state.view_times():
+        if to not in history:
             raise Declined(f"{state.pipeline} has no view {to}: see `runs {state.pipeline}`")
         return state.view(to)
-    for number in sorted((one for one in state.view_times() if one < newest.number), reverse=True):
-        view = state.view(number)
-        if _paths(view) != shown and not _paths(view) & set(newest.withdrawn):
-            return view
+    newest = history[max(history)]
+    for number in sorted(history, reverse=True):
+        paths = _paths(history[number])
+        if paths and paths != _paths(newest) and not paths & set(newest.withdrawn):
+            return history[number]
     raise Declined(f"{state.pipeline} has no earlier view with other datasets: there is nothing to roll back to")
 
 

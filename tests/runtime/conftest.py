@@ -1,0 +1,55 @@
+"""Fixtures of the runtime's tests: buckets, environments, and packages of steps on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from mainstem import testing
+from mainstem.databases.objects import Bucket
+
+from tests.runtime.packages import Package, WritePackage
+from tests.runtime.steps import World, world
+
+if TYPE_CHECKING:
+    from mainstem.environments import Environment
+
+
+@pytest.fixture(params=["memory", "directory"])
+def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
+    """A new bucket: each test that takes it runs on both kinds."""
+    return Bucket.memory() if request.param == "memory" else Bucket.local(tmp_path / "bucket")
+
+
+@pytest.fixture
+def environment(bucket: Bucket) -> Iterator[Environment]:
+    """The environment `dev`, which `databases` uses meanwhile."""
+    with testing.temporary_environment(bucket=bucket) as environment:
+        yield environment
+
+
+@pytest.fixture(autouse=True)
+def quiet_world() -> Iterator[World]:
+    """What the steps of tests meet outside: in each test, nothing to begin with."""
+    world.__init__()  # type: ignore[misc]  # the one that the steps know, as new
+    yield world
+    world.__init__()  # type: ignore[misc]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritePackage]:
+    """Write a package of steps that can be imported, edited and imported again."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # an edit within one second counts
+    written: list[Package] = []
+
+    def write(files: Mapping[str, str], name: str = "study") -> Package:
+        written.append(Package.written(tmp_path / name, files))
+        return written[-1]
+
+    yield write
+    for one in written:
+        one.forget()

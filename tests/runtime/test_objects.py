@@ -1,0 +1,118 @@
+"""A bucket takes only names inside it, creates each object once, and keeps namespaces apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mainstem.databases.objects import AlreadyExistsError, Bucket
+from mainstem.errors import DatasetError
+
+
+def test_an_object_is_created_once(bucket: Bucket) -> None:
+    bucket.create("data/one.json", b"first")
+    stat = bucket.stat("data/one.json")
+    with pytest.raises(AlreadyExistsError):
+        bucket.create("data/one.json", b"second")
+    assert bucket.get("data/one.json") == b"first"
+    assert bucket.stat("data/one.json") == stat
+    assert stat is not None
+    assert (stat.key, stat.size) == ("data/one.json", 5)
+
+
+def test_what_is_not_there_is_none_or_named(bucket: Bucket) -> None:
+    assert bucket.stat("data/none.json") is None
+    assert bucket.list("data") == []
+    with pytest.raises(DatasetError, match=r"data/none\.json is missing from the bucket"):
+        bucket.get("data/none.json")
+
+
+def test_lists_a_folder_and_not_what_begins_like_it(bucket: Bucket) -> None:
+    for key in ("state/train/b.json", "state/train/a/c.json", "state/training/d.json"):
+        bucket.create(key, b"{}")
+    assert [stat.key for stat in bucket.list("state/train")] == [
+        "state/train/a/c.json",
+        "state/train/b.json",
+    ]
+
+
+def test_time_is_the_stores_own_and_does_not_go_back(bucket: Bucket) -> None:
+    for number in range(5):
+        bucket.create(f"data/{number}.json", b"{}")
+    times = [stat.time for stat in bucket.list("data")]
+    assert times == sorted(times)
+    assert all(time.tzinfo for time in times)
+
+
+def test_a_namespace_reads_what_lies_outside_namespaces_and_writes_to_itself(
+    bucket: Bucket,
+) -> None:
+    one, other = bucket.within("branches/one/"), bucket.within("branches/other/")
+    bucket.create("data/shared.json", b"shared")
+    one.create("branches/one/data/own.json", b"own")
+    assert one.get("data/shared.json") == b"shared"
+    for key in ("data/new.json", "branches/other/data/new.json", "branches/one-more/new.json"):
+        with pytest.raises(DatasetError, match="nothing is written there"):
+            one.create(key, b"")
+    for reader in (bucket, other):
+        with pytest.raises(DatasetError, match="belongs to another namespace"):
+            reader.get("branches/one/data/own.json")
+    with pytest.raises(DatasetError, match="nothing is written there"):
+        bucket.create("branches/one/data/new.json", b"")
+
+
+OUTSIDE = [
+    "../data/x.json",
+    "data/../../x.json",
+    "data/./x.json",
+    "data//x.json",
+    "/etc/passwd",
+    "data/",
+    "",
+    ".",
+    "data\\..\\x.json",
+    "%2e%2e/x.json",
+    "gs://other/x.json",
+    "data/x.json\n",
+    "data/é.json",
+    "data/x y.json",
+    "data/x*.json",
+    "data/x?.json",
+    "data/[x].json",
+    "data/x#1.json",
+    "data/\0.json",
+    "C:/x.json",
+    "~/x.json",
+    ".hidden",
+]
+
+
+@pytest.mark.parametrize("key", OUTSIDE, ids=repr)
+def test_no_object_has_the_name(bucket: Bucket, key: str) -> None:
+    with pytest.raises(DatasetError, match="is no name for an object"):
+        bucket.create(key, b"")
+    for use in (bucket.get, bucket.stat, bucket.list, bucket.uri):
+        with pytest.raises(DatasetError, match="is no name for an object"):
+            use(key)
+
+
+@given(st.one_of(st.text(max_size=20), st.text("ab./\\:%2e~", max_size=12)))
+@example("..")
+def test_every_name_stays_inside_the_bucket(key: str) -> None:
+    folder = Path("/buckets/acme")
+    bucket = Bucket(Bucket.memory().store, folder.as_posix())
+    try:
+        uri = bucket.uri(key)
+    except DatasetError:
+        return
+    assert Path(uri).resolve() == folder / key
+
+
+@pytest.mark.parametrize("name", ["sp ace", "[x]*", "é", "%41", "a#1", "{x}?"])
+def test_a_directory_may_be_called(tmp_path: Path, name: str) -> None:
+    bucket = Bucket.local(tmp_path / name)
+    bucket.create("data/x.json", b"x")
+    assert (tmp_path / name / "data" / "x.json").read_bytes() == b"x"
+    assert [stat.key for stat in bucket.list("data")] == ["data/x.json"]

@@ -1,0 +1,150 @@
+"""Generated projects as a data scientist meets them: installed from their lock, checked, run."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.baked import CHOICES, Bake, BakedProject
+
+pytestmark = pytest.mark.slow
+
+LOCAL = {"storage": "local", "license": "none", "python_version": CHOICES["python_version"][0]}
+CLOUD = {"storage": "gcs", "license": "MIT", "python_version": CHOICES["python_version"][0]}
+# A line of a helper that the second step of `training` calls.
+HELPER, CHANGED_HELPER = "(measured > 0)", "(measured >= 0)"
+
+
+@pytest.fixture(scope="module")
+def installed(bake: Bake) -> BakedProject:
+    """A project with local storage, after the second of the three commands that it is told."""
+    project = bake(project_name="It's a Größe", **LOCAL)
+    project.nox("dev")
+    return project
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where nox keeps environments: the second project installs only what differs in its lock."""
+    return tmp_path_factory.mktemp("nox")
+
+
+@pytest.mark.parametrize("answers", [LOCAL, CLOUD], ids=lambda answers: "-".join(answers.values()))
+def test_a_fresh_project_passes_its_own_sessions(bake: Bake, environments: Path, answers: dict[str, str]) -> None:
+    project = bake(**answers)
+
+    project.nox("lint", "types", "tests", environments=environments)
+
+    assert project.git("status", "--porcelain") == ""
+
+
+def bucket(project: BakedProject, environment: str) -> Path:
+    settings = tomllib.loads((project.package / "environments.toml").read_text(encoding="utf-8"))
+    return project.path / "buckets" / str(settings[environment]["bucket"])
+
+
+def runs(project: BakedProject) -> set[Path]:
+    """The folder of every run of `training`, wherever it lies."""
+    return set((project.path / "buckets").glob("**/state/training/runs/*"))
+
+
+def place_of_a_run(project: BakedProject, branch: str, environment: str | None = None) -> Path:
+    """Run `training` on a branch; the folder of a bucket that it wrote to, and to no other."""
+    project.git("checkout", "--quiet", "-B", branch)
+    before = runs(project)
+    variables = {"MAINSTEM_ENV": environment} if environment else {}
+    # Forced, because a new corner would otherwise reuse what dev has computed already.
+    project.command("run", "training", "--force", variables=variables)
+    (new,) = runs(project) - before
+    place = new.parents[3]
+    assert list(place.glob("data/training/metrics/*.json"))
+    return place
+
+
+def test_each_kind_of_branch_writes_to_a_place_of_its_own(installed: BakedProject) -> None:
+    dev = place_of_a_run(installed, "dev")
+    feature = place_of_a_run(installed, "feature/x")
+    staging = place_of_a_run(installed, "staging")
+    main = place_of_a_run(installed, "main")
+
+    assert dev == bucket(installed, "dev")
+    assert feature.parent == dev / "branches"
+    assert staging == bucket(installed, "staging")
+    assert main == bucket(installed, "main")
+    assert len({dev, feature, staging, main}) == 4
+
+
+def test_branches_of_similar_names_do_not_meet(installed: BakedProject) -> None:
+    slash = place_of_a_run(installed, "feature/x")
+    # Git keeps no branch "feature/x" beside one called "feature", so they differ in one character.
+    hyphen = place_of_a_run(installed, "feature-x")
+
+    assert slash != hyphen
+    assert slash.parent == hyphen.parent
+
+
+def test_the_variable_wins_over_the_branch(installed: BakedProject) -> None:
+    place = place_of_a_run(installed, "feature/y", environment="staging")
+
+    assert place == bucket(installed, "staging")
+
+
+def test_the_variable_dev_on_a_feature_branch_still_means_its_corner(
+    installed: BakedProject,
+) -> None:
+    place = place_of_a_run(installed, "feature/z", environment="dev")
+
+    assert place.parent == bucket(installed, "dev") / "branches"
+
+
+def test_a_detached_head_is_an_error_that_says_what_to_set(installed: BakedProject) -> None:
+    installed.git("checkout", "--quiet", "--detach")
+    before = runs(installed)
+
+    refused = installed.command("run", "training", check=False)
+
+    assert refused.returncode != 0
+    assert "MAINSTEM_ENV" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert runs(installed) == before
+
+
+def steps_executed(project: BakedProject) -> int:
+    """Run `training`; how many steps it says that it executed, and not reused."""
+    done = project.command("run", "training")
+    counted = re.search(r"(\d+) of (\d+) steps executed, (\d+) reused", done.stdout + done.stderr)
+    assert counted, done.stdout + done.stderr
+    executed, total, reused = map(int, counted.groups())
+    assert executed + reused == total
+    return executed
+
+
+def test_only_what_a_change_of_code_reaches_runs_again(installed: BakedProject) -> None:
+    installed.git("checkout", "--quiet", "-B", "change")
+    steps = installed.package / "steps.py"
+    code = steps.read_text(encoding="utf-8")
+    assert HELPER in code
+    try:
+        steps_executed(installed)
+        assert steps_executed(installed) == 0
+
+        steps.write_text("# A comment.\n" + code, encoding="utf-8")
+        assert steps_executed(installed) == 0
+
+        steps.write_text(code.replace(HELPER, CHANGED_HELPER), encoding="utf-8")
+        assert 0 < steps_executed(installed) < 6
+    finally:
+        steps.write_text(code, encoding="utf-8")
+
+
+def test_what_ran_can_be_shown(installed: BakedProject) -> None:
+    installed.git("checkout", "--quiet", "-B", "shown")
+    installed.command("run", "training")
+    installed.command("run", "inference")
+
+    shown = installed.command("show", "training.metrics").stdout
+
+    assert "rmse" in shown
