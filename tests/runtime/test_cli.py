@@ -194,7 +194,7 @@ def test_a_plan_says_what_changed_and_a_comment_changes_nothing(study: Study) ->
     assert statuses(study.run("plan", "training", "--json")) == {
         "fetch": ("reused", []),
         "clean": ("run", ["code of helpers.fill changed"]),
-        "total": ("may run", ["clean will be made anew"]),
+        "total": ("may run", ["input clean is new"]),
     }
     again = study.run("run", "training")
     assert "1 of 3 steps executed, 2 reused" in again.stdout  # clean came out the same

@@ -178,7 +178,7 @@ values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
     | st.dates()
     | st.datetimes(timezones=st.none() | st.just(datetime.UTC)),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -76,6 +76,7 @@ class Pending:
     base: Shown | None
     found: dict[str, list[int]]
     plan: str
+    kwargs: dict[str, int]
     done: set[str] = field(default_factory=set)
     outdated: bool = False
     effect_overtaken: bool = False
@@ -181,7 +182,9 @@ class Protocol(RuleBasedStateMachine):
             volatile = [one for one in self.pipelines["first"] if one.kind == "volatile"]
             found = {one.name: one.values([], self.package.helper, weather) for one in volatile}
             found = {one: values for one, values in found.items() if one in called}
-            self.pending = Pending(place, "first", str(failure.run), pinned, base, found, plan.digest, called)
+            self.pending = Pending(
+                place, "first", str(failure.run), pinned, base, found, plan.digest, self.kwargs(), called
+            )
         else:
             self.outside.failing = set()
             self.published(place, "first", pinned, base, {}, frozen=frozen)
@@ -196,22 +199,26 @@ class Protocol(RuleBasedStateMachine):
         assert pending
         self.pending = None
         self.outside.calls.clear()
+        declared, kwargs = self.declared(), self.kwargs()
+        self.set_kwargs(pending.kwargs)  # a run is resumed with those that it was started with
         changed = self.freeze(pending.place, "first").digest != pending.plan
         try:
             with self.at(pending.place) as environment:
-                runner.resume("first", self.declared(), environment, pending.run, lambda _: None)
+                runner.resume("first", declared, environment, pending.run, lambda _: None)
         except errors.Declined:
             assert changed or pending.outdated or pending.effect_overtaken
+            self.set_kwargs(kwargs)
             return
         assert not changed
         assert not pending.outdated
         assert not pending.done & set(self.outside.calls), "a step with a record ran again"
         self.published(pending.place, "first", pending.pinned, pending.base, pending.found)
+        self.set_kwargs(kwargs)
 
     @rule(
         place=st.sampled_from(PLACES),
         index=st.integers(0, 9),
-        meanwhile=st.sampled_from(("nothing", "roll back", "run", "edit", "weather", "source")),
+        meanwhile=st.sampled_from(("nothing", "roll back", "run", "edit", "kwarg", "weather", "source")),
     )
     def fail_and_resume(self, place: str, index: int, meanwhile: str) -> None:
         """A run is resumed after other things have happened."""
@@ -222,6 +229,8 @@ class Protocol(RuleBasedStateMachine):
             self.roll_back(place, "first")
         elif meanwhile == "run":
             self.run(place, "first", "", 0)
+        elif meanwhile == "kwarg":
+            self.change_a_kwarg(0)
         elif meanwhile == "edit":
             self.edit_a_step(0, 1)
         elif meanwhile == "weather":
@@ -307,6 +316,15 @@ class Protocol(RuleBasedStateMachine):
         """One of all nodes."""
         everything = [*self.pipelines["first"], *self.pipelines["second"]]
         return everything[index % len(everything)]
+
+    def kwargs(self) -> dict[str, int]:
+        """The kwarg of each step as declared."""
+        return {node.name: node.k for node in self.pipelines["first"]}
+
+    def set_kwargs(self, kwargs: dict[str, int]) -> None:
+        """Declare other kwargs."""
+        for node in self.pipelines["first"]:
+            node.k = kwargs[node.name]
 
     def environment(self, place: str) -> Environment:
         """`dev`, or a feature branch's namespace."""
@@ -424,5 +442,6 @@ TestProtocol.settings = settings(
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
     print_blob=True,
 )

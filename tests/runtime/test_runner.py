@@ -73,7 +73,7 @@ def test_a_changed_kwarg_runs_the_step_and_what_depends_on_it(environment: Envir
     assert planned(training(plus=1), environment) == {
         "fetch": "reused",
         "halve": "run: plus: 0 -> 1",
-        "total": "may run: half will be made anew",
+        "total": "may run: input half is new",
     }
     assert run(training(plus=1)).computed == ["halve", "total"]
     assert databases.load("sum") == 7
@@ -276,7 +276,8 @@ def test_the_traceback_is_the_users_alone() -> None:
     text = str(caught.value)
     assert text.startswith("Traceback (most recent call last):")
     assert "steps.py" in text
-    assert "mainstem/" not in text
+    assert "attempt.py" not in text
+    assert "runner.py" not in text
 
 
 @pytest.mark.usefixtures("environment")

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import mainstem
 import pytest
 
 import noxfile
@@ -30,6 +31,10 @@ def test_the_first_two_commands_of_the_readme_are_its_promises() -> None:
         assert block.endswith(f" && .venv/bin/nox -s {session}\n")
     below_the_first = read("README.md").split("```")[2]
     assert "`cookiecutter gh:ORG/mainstem`" in below_the_first
+
+
+def test_the_template_and_the_runtime_are_of_one_version() -> None:
+    assert mainstem.__version__ == QUESTIONS["_version"]
 
 
 def test_the_table_of_questions_is_up_to_date() -> None:

@@ -191,7 +191,7 @@ def _decide(step: PlannedStep, situation: Situation, request: Request, identitie
         return Decision(step, "run", ["it has not run here yet"])
     if unknown := [name for name in step.inputs if name not in identities]:
         own = keys.explain({**latest.parts, "inputs": {}, "sources": {}}, step.parts)
-        consequences = [f"{name} will be made anew" for name in unknown]
+        consequences = [f"input {name} is new" for name in unknown]
         return Decision(step, "run" if own else "may run", [*own, *consequences])
     return Decision(step, "run", _changes(step, situation, identities, latest))
 
