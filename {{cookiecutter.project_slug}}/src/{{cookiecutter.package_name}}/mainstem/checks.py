@@ -1,7 +1,4 @@
-"""The checks of a pipeline before anything runs.
-
-All defects at once, each with the step, its place and the remedy.
-"""
+"""The checks of a pipeline before anything runs: all defects at once, each with its place and the remedy."""
 
 from __future__ import annotations
 
@@ -66,10 +63,7 @@ class Pipelines(dict[str, list[Any]]):
 
 
 def collect(pipelines: ModuleType | Mapping[str, Any]) -> Pipelines:
-    """The pipelines of a module.
-
-    Its public variables that hold a list of steps, each named by its variable.
-    """
+    """The pipelines of a module: its public variables that hold a list of steps, by their names."""
     if not isinstance(pipelines, ModuleType):
         return Pipelines(pipelines)
     found = Pipelines(
@@ -82,10 +76,7 @@ def collect(pipelines: ModuleType | Mapping[str, Any]) -> Pipelines:
 
 
 def dependency_order(steps: Sequence[_Declared]) -> list[_Declared]:
-    """The steps with every step after those that make its inputs, otherwise as declared.
-
-    Raises DefectsFound on a cycle.
-    """
+    """The steps, each after those that make its inputs, otherwise as declared; raises DefectsFound on a cycle."""
     makers = {output: index for index, step in enumerate(steps) for output in step["outputs"]}
     order: list[int] = []
     path: list[int] = []
@@ -266,10 +257,7 @@ def _importable(function: Any) -> bool:
 
 
 def _places(name: str, pipelines: Mapping[str, Sequence[Any]]) -> list[str]:
-    """`file:line` of each step, as far as the list is written out.
-
-    Else the line of the list, or the file alone.
-    """
+    """`file:line` of each step of a list that is written out; else the line of the list, or the file alone."""
     steps, file = pipelines[name], getattr(pipelines, "file", None)
     if file is None:
         return ["pipelines"] * len(steps)

@@ -1,8 +1,7 @@
-"""The project's code as definitions that refer to one another.
+"""The project's code as definitions that refer to one another: what a function reaches, and a digest of each.
 
-What a function reaches, and a digest of each part. Static, and on the safe side: what cannot be
-told apart counts, so a definition may be taken for reached that is not. The one thing out of sight
-is code outside the project's package.
+Static, and on the safe side: what cannot be told apart counts, so a definition may be taken for reached that is not.
+The one thing out of sight is code outside the project's package.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ _IMPORTERS = {"import_module", "__import__"}
 
 
 def qualified_name(function: Callable[..., Any]) -> str:
-    """The function's name, without its project's package.
-
-    `steps.clean`, `mainstem.databases.read`.
-    """
+    """The function's name without its project's package: `steps.clean`, `mainstem.databases.read`."""
     module, name = function.__module__, function.__qualname__
     if _is_runtime(module):
         return f"mainstem{module.removeprefix(str(__package__))}.{name}"
@@ -92,10 +88,7 @@ class _Part:
 
     @cached_property
     def is_mutable(self) -> bool:
-        """Whether other statements could change what this one binds.
-
-        A registry, a table, an object.
-        """
+        """Whether other statements could change what this one binds: a registry, a table, an object."""
         if syntax.shared(self.tree):
             return True
         value = getattr(self.tree, "value", None)
@@ -136,10 +129,7 @@ class _Package:
         return [(part, changed) for part in parts if (changed := self._changes(part))]
 
     def resolve(self, module: str, chain: Chain, imports: dict[str, Chain] | None = None) -> set[_Part]:
-        """The parts that a dotted name means in a module.
-
-        None when it is a builtin, a library's or a local name.
-        """
+        """The parts that a dotted name means in a module; none for a builtin, a library's or a local name."""
         head, rest = chain[0], chain[1:]
         here = self.modules[module]
         if chain[-1] in _IMPORTERS:
@@ -160,10 +150,7 @@ class _Package:
         return found
 
     def _absolute(self, path: Chain) -> set[_Part]:
-        """What an absolute dotted path means.
-
-        The longest module on it, then a name in it, or else the whole module.
-        """
+        """What an absolute dotted path means: the longest module on it, then a name in it, or else all of it."""
         for length in range(len(path), 0, -1):
             module = ".".join(path[:length])
             if module in self.modules:
@@ -186,10 +173,7 @@ class _Package:
         return found
 
     def _changes(self, part: _Part) -> set[_Part]:
-        """The mutable things that a statement may change as it runs.
-
-        By a call, a decorator, an assignment into it.
-        """
+        """The mutable things that a statement may change as it runs: by a call, a decorator, an assignment."""
         targets, touched = syntax.effects(part.tree)
         changed = {one for chain in targets for one in self.resolve(part.module, chain, part.imports)}
         reach = self._follow(one for chain in touched for one in self.resolve(part.module, chain, part.imports))

@@ -26,10 +26,7 @@ __all__ = ["Checkout", "Environment", "Project", "current", "detect", "namespace
 
 @dataclass(frozen=True)
 class Project:
-    """Where a project lies.
-
-    Its package, and the folder of its repository (or of the process, without one).
-    """
+    """Where a project lies: its package, and the folder of its repository (without one, of the process)."""
 
     package: Path
     root: Path
@@ -62,10 +59,7 @@ class Checkout:
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment, or a feature branch's namespace in `dev`.
-
-    What steps run in and datasets lie in.
-    """
+    """An environment, or a feature branch's namespace in `dev`: what steps run in and datasets lie in."""
 
     checkout: Checkout
     settings: Settings
@@ -195,10 +189,7 @@ def _event_number(environ: Mapping[str, str]) -> int:
 
 
 def _git(folder: Path) -> tuple[str, str]:
-    """The reference and commit checked out in a folder.
-
-    Empty where there is no git, `HEAD` when detached.
-    """
+    """The reference and commit checked out in a folder; empty where there is no git, `HEAD` when detached."""
     commit = _git_says(folder, "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*")
     if commit is None:
         if _git_says(folder, "rev-parse", "--git-dir") is None:

@@ -46,10 +46,7 @@ class StepFailed(MainstemError):
 
 
 class Declined(MainstemError):
-    """The protocol does not let a run go on or publish.
-
-    Nothing is lost, the message says what to do.
-    """
+    """The protocol does not let a run go on or publish. Nothing is lost, and the message says what to do."""
 
     exit_code = 3
 

@@ -71,10 +71,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Written:
-    """What an effect finds in the world.
-
-    The label there, and what the step that wrote it returned.
-    """
+    """What an effect finds in the world: the label there, and what the step that wrote it returned."""
 
     label: Label
     value: Any

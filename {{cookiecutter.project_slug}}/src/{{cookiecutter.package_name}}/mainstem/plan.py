@@ -21,10 +21,7 @@ __all__ = ["Plan", "PlannedStep", "freeze"]
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step, checked.
-
-    Names resolved, kwargs effective, `parts` all of its key that is known before a run.
-    """
+    """A step, checked: names resolved, kwargs effective; `parts` is all of its key that is known before a run."""
 
     name: str
     function: Callable[..., Any]

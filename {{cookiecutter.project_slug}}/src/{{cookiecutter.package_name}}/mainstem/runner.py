@@ -38,10 +38,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its view, or None for a partial run.
-
-    And the steps that were computed in this process.
-    """
+    """What a run came to: its view (None for a partial run), and the steps that were computed just now."""
 
     run: Run
     view: View | None
@@ -61,9 +58,9 @@ def request(
     force: bool = False,
     frozen: bool = False,
 ) -> Request:
-    """The steps that a run is asked for: `only` one, `to` one and all before it.
+    """The steps that a run is asked for: `only` one, or those up to one (`to`); without either, all.
 
-    To execute again, `since` one or by force.
+    Those from `since` on, or by `force` all of them, are executed again even where they could be reused.
     """
     steps = {only} if only else plan.before(to) if to else {step.name for step in plan.steps}
     if only:
@@ -80,10 +77,7 @@ def start(
     run: str | None = None,
     samples: Samples | None = None,
 ) -> Outcome:
-    """Begin a run and execute it.
-
-    A run that is void as it begins, because a view appeared, begins again.
-    """
+    """Begin a run and execute it. One that is void as it begins, because a view appeared, begins again."""
     _store_samples(plan, environment, samples or {})
     for _ in range(_ATTEMPTS_TO_BEGIN):
         identifier = run or new_run_id()
@@ -116,10 +110,7 @@ def resume(
 
 
 def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcome:
-    """Execute what a run still lacks, then publish it.
-
-    Whatever stops it, `resume` of the same run finishes the work.
-    """
+    """Execute what a run still lacks, then publish it. Whatever stops it, `resume` finishes the same run."""
     computed = []
     try:
         for step in run.steps:
@@ -141,10 +132,7 @@ def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcom
 
 
 def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
-    """Compute one step and commit it.
-
-    False when a record of the pinned view could be taken instead.
-    """
+    """Compute one step and commit it; False when a record of the pinned view could be taken instead."""
     inputs = run.inputs(step)
     parts = run.parts(step, inputs)
     key = keys.digest(parts)

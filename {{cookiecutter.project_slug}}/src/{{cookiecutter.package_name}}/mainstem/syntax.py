@@ -32,10 +32,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def imported(statement: ast.stmt, module: str, *, is_package: bool) -> tuple[dict[str, Chain], list[str]]:
-    """What the imports anywhere within a statement bind, as absolute paths.
-
-    And the modules imported with a star.
-    """
+    """What the imports within a statement bind, as absolute paths; and the modules imported with a star."""
     bound: dict[str, Chain] = {}
     stars = []
     for node in ast.walk(statement):
@@ -56,10 +53,7 @@ def imported(statement: ast.stmt, module: str, *, is_package: bool) -> tuple[dic
 
 
 def bound(tree: ast.AST) -> Iterator[str]:
-    """The names that a statement binds in its scope.
-
-    What functions, classes and comprehensions bind inside is their own.
-    """
+    """The names that a statement binds in its scope, not in that of a function, class or comprehension inside."""
     if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield tree.name
     elif isinstance(tree, ast.Import | ast.ImportFrom):
@@ -184,10 +178,7 @@ def is_constant(value: ast.expr) -> bool:
 
 
 def canonical(node: Any) -> str:
-    """A syntax tree as text.
-
-    No positions, docstrings or empty fields, the same on every version of Python.
-    """
+    """A syntax tree as text: no positions, docstrings or empty fields, the same on every version of Python."""
     if isinstance(node, list):
         return f"[{','.join(canonical(one) for one in node if not _is_docstring(one))}]"
     if not isinstance(node, ast.AST):

@@ -1,8 +1,7 @@
-"""Datasets by name, for steps, notebooks and tests.
+"""Datasets by name, for steps, notebooks and tests; and the step that hands over what came from outside.
 
-And the step that hands over what came from outside. Outside a run a name resolves through the
-newest view, which a process pins at its first read, so that all it reads belongs together. In a
-namespace, what it has not computed itself is `dev`'s.
+Outside a run a name resolves through the newest view, which a process pins at its first read, so that all it reads
+belongs together. In a namespace, what it has not computed itself is `dev`'s.
 """
 
 from __future__ import annotations
@@ -41,10 +40,7 @@ def load(name: str) -> Any:
 
 
 def scan(name: str) -> pl.LazyFrame:
-    """A table as a `pl.LazyFrame`, read as far as it is needed.
-
-    Raises DatasetError as `load`, or for what is no table.
-    """
+    """A table, read as far as it is needed; raises DatasetError as `load` does, and for what is no table."""
     output = find(name)
     if output.columns is None:
         raise DatasetError(f"{name} is no table: take databases.load({name!r})")

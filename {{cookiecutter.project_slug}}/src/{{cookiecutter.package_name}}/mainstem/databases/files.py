@@ -1,7 +1,4 @@
-"""How a value becomes an object and an object a value.
-
-Parquet for tables, JSON for plain values, pickle for the rest.
-"""
+"""How values become objects and objects values: parquet for tables, JSON for plain values, pickle for the rest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One environment's objects in its bucket.
-
-The only place where a name becomes the address of an object.
-"""
+"""One environment's objects in its bucket: the only place where a name becomes the address of an object."""
 
 from __future__ import annotations
 

@@ -24,10 +24,7 @@ def source_name(name: str) -> str:
 
 
 def newest_source(bucket: Bucket, name: str) -> Output | None:
-    """The newest version of a source, by the store's clock.
-
-    In a namespace that has none of its own, `dev`'s.
-    """
+    """The newest version of a source by the store's clock; in a namespace that has none of its own, `dev`'s."""
     for prefix in dict.fromkeys((bucket.prefix, "")):
         versions = _versions(bucket, f"{prefix}sources/{source_name(name)}")
         if versions:

@@ -1,7 +1,4 @@
-"""The documents of the protocol.
-
-Each is JSON in one object that is created once and never changed.
-"""
+"""The documents of the protocol: each is JSON in one object that is created once and never changed."""
 
 from __future__ import annotations
 
@@ -21,10 +18,7 @@ Records = dict[str, "Record"]
 
 
 class Document:
-    """A document.
-
-    `encoded` gives its bytes, `decoded` reads them and checks that this version understands them.
-    """
+    """A document: `encoded` gives its bytes, `decoded` reads them if this version understands them."""
 
     def encoded(self) -> bytes:
         """The document as JSON, with the format version that wrote it."""

@@ -18,10 +18,7 @@ __all__ = ["Run", "Void", "another_plan", "join"]
 
 
 class Void(Declined):
-    """A view appeared between the run's look at the bucket and its start.
-
-    Begin again under a new id.
-    """
+    """A view appeared between the run's look at the bucket and its start: it begins again under a new id."""
 
 
 class Run:
@@ -47,10 +44,7 @@ class Run:
         return [step for step in self.plan.steps if self.start.steps is None or step.name in self.start.steps]
 
     def record(self, step: str) -> Record | None:
-        """The record of a step: the run's own, or one it took over when it started.
-
-        None while there is neither.
-        """
+        """The record of a step: the run's own, or one it took over as it started; None while there is neither."""
         if step not in self._records:
             found = self.state.record(self.id, step) or self.start.reused.get(step)
             if found is None:
@@ -59,10 +53,7 @@ class Run:
         return self._records[step]
 
     def inputs(self, step: PlannedStep) -> dict[str, Output]:
-        """The objects behind a step's inputs.
-
-        Raises Declined when one of them has not been made.
-        """
+        """The objects behind a step's inputs; raises Declined when one of them has not been made."""
         return {name: self._input(step, name) for name in step.inputs}
 
     def parts(self, step: PlannedStep, inputs: Mapping[str, Output]) -> keys.Parts:
@@ -71,10 +62,7 @@ class Run:
         return keys.with_inputs(step.parts, {name: output.identity for name, output in inputs.items()}, sources)
 
     def reusable_late(self, step: PlannedStep, key: str) -> Record | None:
-        """A record of the pinned views with this key.
-
-        The step's inputs were made anew, and came out the same.
-        """
+        """A record of the pinned views with this key: the inputs were made anew, and came out the same."""
         if step.kind != "plain" or step.name in self.start.again:
             return None
         found = next((records[step.name] for records in self._pinned if step.name in records), None)
@@ -88,10 +76,7 @@ class Run:
         return found if unchanged else None
 
     def commit(self, step: PlannedStep, record: Record, inputs: Mapping[str, Output]) -> Record:
-        """Create the step record.
-
-        Of two attempts the first counts, and the other takes its record over.
-        """
+        """Create the step record; of two attempts the first counts, and the other takes its record over."""
         self._check_sources(step, inputs)
         self.state.create_record(self.id, record)
         return self.record(step.name) or record

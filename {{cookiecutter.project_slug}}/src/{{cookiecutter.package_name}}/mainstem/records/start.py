@@ -29,10 +29,7 @@ __all__ = ["Decision", "Request", "Situation", "begin", "decide", "look", "new_r
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks of a run.
-
-    The steps it executes (None: all), those to execute again, volatile ones frozen.
-    """
+    """What the user asks: which steps to execute (None: all), which again, and whether volatile ones stay frozen."""
 
     steps: frozenset[str] | None = None
     again: frozenset[str] = frozenset()
@@ -41,10 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the bucket shows as a run is planned.
-
-    The views to build on, records of unfinished runs, objects present.
-    """
+    """What the bucket shows as a run is planned: views to build on, records of unfinished runs, objects present."""
 
     pins: list[Pin]
     base: View | None
@@ -78,10 +72,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to a step and why.
-
-    Reused, run, perhaps run (its inputs will be), or left out of a partial run.
-    """
+    """What happens to a step and why: reused, run, perhaps run (its inputs will be), or left out."""
 
     step: PlannedStep
     status: Literal["reused", "run", "may run", "left out"]
@@ -90,10 +81,7 @@ class Decision:
 
 
 def look(plan: Plan, environment: Environment) -> Situation:
-    """Read the views first, then the rest.
-
-    What appears meanwhile is newer than the views, which `join` notices.
-    """
+    """Read the views, then the rest: a view that appears meanwhile is younger than what is pinned, and `join` tells."""
     bucket = environment.bucket
     state = State(bucket, plan.pipeline)
     times = state.view_times()
@@ -139,10 +127,7 @@ def decide(plan: Plan, situation: Situation, request: Request) -> list[Decision]
 
 
 def begin(plan: Plan, environment: Environment, request: Request, run: str) -> list[Decision]:
-    """Create the run's `start.json`, or find that another process has.
-
-    Raises DatasetError when a source is missing.
-    """
+    """Create `start.json`, or find that another process has; raises DatasetError when a source is missing."""
     situation = look(plan, environment)
     decisions = decide(plan, situation, request)
     for step in plan.steps:

@@ -1,7 +1,4 @@
-"""The `state/<pipeline>/` folder of one environment or namespace.
-
-Its runs, their records, and the views.
-"""
+"""The `state/<pipeline>/` folder of one environment or namespace: its runs, their records, and the views."""
 
 from __future__ import annotations
 
@@ -19,10 +16,7 @@ _VIEW = re.compile(r"(\d+)\.json")
 
 
 class State:
-    """What the bucket holds of one pipeline.
-
-    Every document is created once; nothing is updated in place.
-    """
+    """What the bucket holds of one pipeline. Documents are created once; nothing is updated in place."""
 
     def __init__(self, bucket: Bucket, pipeline: str, prefix: str | None = None) -> None:
         self.bucket = bucket
@@ -114,10 +108,7 @@ def pipelines_in(bucket: Bucket) -> list[str]:
 
 
 def visible(bucket: Bucket, pipeline: str) -> View | None:
-    """The view that readers see.
-
-    The newest here or, in a namespace that has none, the newest of `dev`.
-    """
+    """The view that readers see: the newest here or, in a namespace that has none, the newest of `dev`."""
     state = State(bucket, pipeline)
     _, view = state.newest()
     if view is None and state.outer:
@@ -126,10 +117,7 @@ def visible(bucket: Bucket, pipeline: str) -> View | None:
 
 
 def damaged_is_absent(state: State, run: str, step: str) -> Record | None:
-    """A record that may be reused.
-
-    A damaged or foreign-format one is none, so its step runs again.
-    """
+    """A record that may be reused; a damaged one, or one of another format, is none, and its step runs again."""
     try:
         return state.record(run, step)
     except DatasetError:

@@ -93,10 +93,7 @@ def _check_may_follow(run: Run, view: View, time: datetime.datetime) -> None:
 
 
 def _fitting_records(run: Run) -> dict[str, Record]:
-    """The records of all steps, whose inputs have the identity of this run's outputs.
-
-    By content, not by path.
-    """
+    """The records of all steps; their inputs have the identity of this run's outputs, whatever the paths."""
     records: dict[str, Record] = {}
     for step in run.plan.steps:
         record = run.record(step.name)
