@@ -56,6 +56,11 @@ def total(*values: int) -> int:
     return sum(values)
 
 
+def subtract(value: int, less: int) -> int:
+    world.meet("subtract")
+    return value - less
+
+
 def pair(value: int) -> tuple[int, int]:
     world.meet("pair")
     return value, -value

@@ -189,3 +189,14 @@ def test_a_storage_that_is_none_is_named(project: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MAINSTEM_STORAGE", "s3")
     with pytest.raises(SettingsError, match="MAINSTEM_STORAGE='s3': set it to local or gcs"):
         environments.current(project / "environments.toml")
+
+
+def test_no_variable_makes_a_pull_request_anything_but_one(tmp_path: Path) -> None:
+    assert detect({**PULL, "MAINSTEM_BRANCH": "main"}, tmp_path).namespace == OF_PULL
+    with pytest.raises(SettingsError, match="a pull request is always dev"):
+        detect({**PULL, "MAINSTEM_BRANCH": "main", "MAINSTEM_ENV": "main"}, tmp_path)
+
+
+def test_a_branch_alone_names_nothing_where_there_is_no_git(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT"):
+        detect({"MAINSTEM_BRANCH": "main", "MAINSTEM_COMMIT": "c0ffee"}, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import math
+import shutil
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,3 +179,24 @@ def test_tables_lie_in_a_directory_called(tmp_path: Path, name: str) -> None:
     bucket = Bucket.local(tmp_path / name)
     output = files.write(bucket, "data/p/d/one", pl.LazyFrame({"a": [1]}))
     assert files.read(bucket, output)["a"].to_list() == [1]
+
+
+def test_a_stream_cannot_leave_its_namespace(tmp_path: Path) -> None:
+    branch = Bucket.local(tmp_path, "branches/x-1/")
+    with pytest.raises(DatasetError, match="lies outside branches/x-1/"):
+        files.write(branch, "data/p/d/one", pl.LazyFrame({"a": [1]}))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_stream_that_breaks_leaves_nothing_under_its_name(tmp_path: Path) -> None:
+    bucket = Bucket.local(tmp_path)
+    broken = pl.LazyFrame({"a": ["no number"]}).with_columns(pl.col("a").cast(pl.Int64))
+    with pytest.raises(pl.exceptions.PolarsError):
+        files.write(bucket, "sources/trips/one", broken)
+    assert not [stat.key for stat in bucket.list("sources") if stat.key.endswith(".parquet")]
+
+
+def test_a_copy_of_the_bucket_reads_the_same(tmp_path: Path) -> None:
+    output = files.write(Bucket.local(tmp_path / "bucket"), "data/p/d/one", pl.DataFrame({"a": [1]}))
+    shutil.copytree(tmp_path / "bucket", tmp_path / "copy")
+    assert files.read(Bucket.local(tmp_path / "copy"), output)["a"].to_list() == [1]

@@ -117,6 +117,11 @@ class Protocol(RuleBasedStateMachine):
         self.node(index).version += by
         self.package.write()
 
+    @rule(index=st.integers(0, 9))
+    def swap_the_inputs(self, index: int) -> None:
+        """The same datasets, handed over in another order."""
+        self.node(index).inputs.reverse()
+
     @rule()
     def edit_the_helper(self) -> None:
         """A change that every step reaches."""

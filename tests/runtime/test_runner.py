@@ -26,6 +26,7 @@ from tests.runtime.steps import (
     pair,
     publish,
     step,
+    subtract,
     total,
     training,
     world,
@@ -66,6 +67,15 @@ def test_a_second_run_reuses_everything_and_makes_a_view_all_the_same() -> None:
     assert second.computed == []
     assert [one.view.number for one in (first, second) if one.view] == [1, 2]
     assert databases.load("sum") == 6
+
+
+@pytest.mark.usefixtures("environment")
+def test_inputs_in_another_order_are_other_inputs() -> None:
+    made = [step(fetch, [], ["a"], n=9), {**step(fetch, [], ["b"], n=2), "name": "other"}]
+    run([*made, step(subtract, ["a", "b"], ["difference"])])
+    assert databases.load("difference") == 7
+    run([*made, step(subtract, ["b", "a"], ["difference"])])
+    assert databases.load("difference") == -7
 
 
 def test_a_changed_kwarg_runs_the_step_and_what_depends_on_it(environment: Environment) -> None:

@@ -100,22 +100,22 @@ def detect(environ: Mapping[str, str], folder: Path) -> Checkout:
         ref, commit = _github(environ)
     else:
         ref, commit = _git(folder)
-    if branch := environ.get("MAINSTEM_BRANCH"):
+    anywhere = bool(ref)  # a checkout, or a CI job, that tells where this is
+    if (branch := environ.get("MAINSTEM_BRANCH")) and not ref.startswith("refs/pull/"):
         ref = branch if branch.startswith("refs/pull/") else f"refs/heads/{branch}"
     commit = environ.get("MAINSTEM_COMMIT") or commit
     if ref.startswith("refs/pull/"):
         if wanted not in ("", "dev"):
             raise SettingsError(f"MAINSTEM_ENV={wanted} in a pull request: a pull request is always dev; unset it")
         return Checkout("dev", ref, commit, namespace(ref))
-    if not ref or not commit:
+    if not ref or not commit or not (anywhere or wanted):
         raise SettingsError(
             f"there is no git checkout in {folder}: set MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT, all three"
         )
     if not wanted and not ref.startswith("refs/heads/"):
         raise SettingsError(
-            f"{'a tag' if ref.startswith('refs/tags/') else 'a detached head'} names no "
-            "environment: check out a branch, "
-            f"or set MAINSTEM_ENV to one of {', '.join(ENVIRONMENTS)}"
+            f"{'a tag' if ref.startswith('refs/tags/') else 'a detached head'} names no environment: "
+            f"check out a branch, or set MAINSTEM_ENV to one of {', '.join(ENVIRONMENTS)}"
         )
     branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
     name: Name = next((one for one in ENVIRONMENTS if one == (wanted or branch)), "dev")

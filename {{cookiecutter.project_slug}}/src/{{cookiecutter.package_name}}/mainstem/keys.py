@@ -140,7 +140,8 @@ def explain(old: Parts, new: Parts) -> list[str]:
         reasons.append(f"the data date is {new.get('date')} now, not {old.get('date')}")
     if old.get("lock") != new.get("lock"):
         reasons.append("the dependency lock changed")
-    for part, said in {"schema": "its schema changed", "outputs": "its outputs are named anew"}.items():
+    renamed = {"order": "its inputs are named or ordered anew", "outputs": "its outputs are named anew"}
+    for part, said in {"schema": "its schema changed", **renamed}.items():
         if old.get(part) != new.get(part):
             reasons.append(said)
     if old.get("format") != new["format"]:

@@ -141,6 +141,7 @@ def freeze(
                 output: {column: str(dtype) for column, dtype in columns.items()}
                 for output, columns in step.get("schema", {}).items()
             },
+            "order": list(step["inputs"]),
             "outputs": list(step["outputs"]),
         }
         planned.append(_planned(step, parts, date))

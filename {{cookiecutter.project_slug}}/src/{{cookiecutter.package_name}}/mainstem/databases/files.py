@@ -15,7 +15,7 @@ import polars as pl
 from ..errors import DatasetError
 from .objects import Bucket
 
-__all__ = ["Form", "NotStorable", "Output", "in_place", "read", "write"]
+__all__ = ["Form", "NotStorable", "Output", "in_place", "is_unchanged", "read", "write"]
 
 Form = Literal["lazy", "whole", "pandas"]
 """How a table is handed over: as `pl.LazyFrame`, `pl.DataFrame` or `pandas.DataFrame`."""
@@ -54,7 +54,7 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
         return _in_hand(bucket, stem + suffix, data)
     key = f"{stem}.parquet"
     if bucket.folder and (isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND):
-        value.lazy().sink_parquet(bucket.uri(key), mkdir=bucket.is_stand_in)
+        bucket.sink(key, value.lazy())
         return in_place(bucket, key, identity=key)
     buffer = io.BytesIO()
     value.lazy().sink_parquet(buffer)
@@ -81,18 +81,22 @@ def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
     """
     if not output.path.endswith(".parquet"):
         return _decode(bucket, output)
-    stat = bucket.stat(output.path)
-    unchanged = stat is not None and (stat.size, stat.etag) == (output.size, output.etag)
-    if stat and not unchanged:  # a copy of the bucket has other etags, but the same bytes
-        unchanged = output.identity == _sha256(bucket.get(output.path))
-    if not unchanged:
-        how = "is damaged or was replaced since it was made" if stat else "is missing from the bucket"
+    if not is_unchanged(bucket, output):
+        how = "is damaged, or was copied or replaced since it was made" if bucket.stat(output.path) else "is missing"
         raise DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
     frame = _scan(bucket, output.path)
     if form == "lazy":
         return frame
     whole = frame.collect()
     return whole.to_pandas() if form == "pandas" else whole
+
+
+def is_unchanged(bucket: Bucket, output: Output) -> bool:
+    """Whether an object is there as it was made; in a copy of the bucket its etag differs, its bytes do not."""
+    stat = bucket.stat(output.path)
+    if stat is None or (stat.size, stat.etag) == (output.size, output.etag):
+        return stat is not None
+    return output.identity == _sha256(bucket.get(output.path))
 
 
 def _encode(value: Any) -> tuple[str, bytes]:

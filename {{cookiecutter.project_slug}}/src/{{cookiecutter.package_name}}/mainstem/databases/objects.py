@@ -14,6 +14,7 @@ from obstore.exceptions import AlreadyExistsError
 from ..errors import DatasetError
 
 if TYPE_CHECKING:
+    import polars as pl
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
@@ -25,7 +26,10 @@ _NAMESPACES = "branches/"
 
 @dataclass(frozen=True)
 class Stat:
-    """What the store says of one object; `time` is the store's own clock."""
+    """What the store says of one object.
+
+    `time` is the store's own clock, as lists give it: Cloud Storage cuts that of a single object to the second.
+    """
 
     key: str
     size: int
@@ -90,20 +94,28 @@ class Bucket:
         done = obstore.put(self.store, self._writable(key), data, mode="create")
         return done["e_tag"] or ""
 
-    def find(self, key: str) -> tuple[bytes, Stat] | None:
-        """The bytes of an object and what the store says of it, or None where there is none."""
+    def sink(self, key: str, frame: pl.LazyFrame) -> None:
+        """Stream a table into a new object, which is there whole or not at all."""
+        uri = f"{self.folder}/{self._writable(key)}"
+        if not self.is_stand_in:
+            frame.sink_parquet(uri)
+            return
+        frame.sink_parquet(f"{uri}.part", mkdir=True)  # a directory shows what is half written
+        obstore.rename(self.store, f"{key}.part", key, overwrite=False)
+
+    def find(self, key: str) -> bytes | None:
+        """The bytes of an object, or None where there is none."""
         try:
-            found = obstore.get(self.store, self._readable(key))
+            return bytes(obstore.get(self.store, self._readable(key)).bytes())
         except FileNotFoundError:
             return None
-        return bytes(found.bytes()), _stat(found.meta)
 
     def get(self, key: str) -> bytes:
         """The bytes of an object; raises DatasetError naming it when it is not there."""
         found = self.find(key)
         if found is None:
             raise DatasetError(f"{self.uri(key)} is missing from the bucket")
-        return found[0]
+        return found
 
     def stat(self, key: str) -> Stat | None:
         """What the store says of one object, or None where there is none."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from .. import keys
-from ..databases.files import Output
+from ..databases.files import Output, is_unchanged
 from ..environments import Environment
 from ..errors import Declined
 from ..plan import Plan, PlannedStep
-from .documents import Record, Records, Start
+from .documents import Record, Records, Start, View
 from .state import State
 
 __all__ = ["Run", "Void", "another_plan", "join"]
@@ -65,15 +65,12 @@ class Run:
         """A record of the pinned views with this key: the inputs were made anew, and came out the same."""
         if step.kind != "plain" or step.name in self.start.again:
             return None
-        found = next((records[step.name] for records in self._pinned if step.name in records), None)
-        if found is None or found.key != key:
-            return None
-        outputs = found.outputs.values()
-        stats = {output.path: self.bucket.stat(output.path) for output in outputs if output.path not in self._withdrawn}
-        unchanged = all(
-            (stat := stats.get(one.path)) and (stat.size, stat.etag) == (one.size, one.etag) for one in outputs
-        )
-        return found if unchanged else None
+        records = (view.records[step.name] for view in self._views if step.name in view.records)
+        found = next((record for record in records if record.key == key), None)
+        withdrawn = {path for view in self._views for path in view.withdrawn}
+        outputs = found.outputs.values() if found else []
+        usable = all(one.path not in withdrawn and is_unchanged(self.bucket, one) for one in outputs)
+        return found if usable else None
 
     def commit(self, step: PlannedStep, record: Record, inputs: Mapping[str, Output]) -> Record:
         """Create the step record; of two attempts the first counts, and the other takes its record over."""
@@ -85,7 +82,7 @@ class Run:
         if name in self.start.foreign:
             return self.start.foreign[name]
         record = self.record(self.plan.makers()[name].name)
-        if record is None:
+        if record is None or name not in record.outputs:
             raise Declined(
                 f"{step.name} needs {name!r}, which no run has made here: run the steps before it, --to {step.name}"
             )
@@ -93,30 +90,19 @@ class Run:
 
     def _check_sources(self, step: PlannedStep, inputs: Mapping[str, Output]) -> None:
         """What outsiders may overwrite must still be what the run pinned, or the record lies."""
-        pinned = {output.path for output in self.start.sources.values()}
-        read = [output for output in inputs.values() if output.path in pinned]
+        folders = (f"{self.state.prefix}sources/", "sources/")
+        read = [output for output in inputs.values() if output.path.startswith(folders)]
         for output in [*read, *(self.start.sources[name] for name in step.sources)]:
             stat = self.bucket.stat(output.path)
             if stat is None or stat.etag != output.etag:
                 raise Declined(f"{self.bucket.uri(output.path)} was replaced while the run read it: begin a new run")
 
     @cached_property
-    def _views(self) -> list[tuple[Records, list[str]]]:
+    def _views(self) -> list[View]:
+        """The views of this pipeline that the run builds on, the namespace's own first."""
         states = {state.prefix: state for state in (self.state, self.state.outer) if state}
-        views = [
-            states[pin.prefix].view(pin.number)
-            for pin in self.start.pins
-            if pin.pipeline == self.plan.pipeline and pin.number
-        ]
-        return [(view.records, view.withdrawn) for view in views]
-
-    @property
-    def _pinned(self) -> list[Records]:
-        return [records for records, _ in self._views]
-
-    @cached_property
-    def _withdrawn(self) -> set[str]:
-        return {path for _, withdrawn in self._views for path in withdrawn}
+        pins = [pin for pin in self.start.pins if pin.pipeline == self.plan.pipeline and pin.number]
+        return [states[pin.prefix].view(pin.number) for pin in pins]
 
 
 def join(plan: Plan, environment: Environment, run: str) -> Run:
@@ -135,7 +121,7 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
     for pin in start.pins:
         pinned = State(environment.bucket, pin.pipeline, pin.prefix)
         for number, seen in pinned.view_times().items():
-            if number > pin.number and seen <= time:
+            if number > pin.number and seen <= time and pinned.view(number).run != run:
                 raise Void(
                     f"run {run} is void: view {number} of {pin.pipeline} appeared as it started; begin a new run"
                 )

@@ -131,7 +131,7 @@ def begin(plan: Plan, environment: Environment, request: Request, run: str) -> l
     situation = look(plan, environment)
     decisions = decide(plan, situation, request)
     for step in plan.steps:
-        for name in step.sources:
+        for name in step.sources if request.steps is None or step.name in request.steps else ():
             if name not in situation.sources:
                 raise DatasetError(
                     f"there is no source {name!r} in {environment.title}: bring it with `data add {name} FILE`"
@@ -205,7 +205,7 @@ def _reusable(step: PlannedStep, situation: Situation, identities: dict[str, str
     if step.kind == "effect" or not (inputs_known and sources_known):
         return None
     key = keys.digest(_parts(step, situation, identities))
-    frozen = situation.views[:1]
+    frozen = [found for found in situation.views if step.name in found][:1]  # as `latest`
     pool = frozen if step.kind == "volatile" else [*situation.views, *situation.unfinished]
     records = (found[step.name] for found in pool if step.name in found)
     return next((one for one in records if one.key == key and situation.can_be_reused(one)), None)

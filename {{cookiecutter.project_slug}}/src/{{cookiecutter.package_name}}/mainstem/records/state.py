@@ -65,9 +65,8 @@ class State:
     def start(self, run: str) -> tuple[Start, datetime.datetime] | None:
         """What a run was started with, and the store's time of that; None for no such run."""
         key = self._run_key(run, "start")
-        if found := self.bucket.find(key):
-            return Start.decoded(found[0], self.bucket.uri(key)), found[1].time
-        return None
+        times = {stat.key: stat.time for stat in self.bucket.list(f"{self.folder}/runs/{run}")}
+        return (Start.decoded(self.bucket.get(key), self.bucket.uri(key)), times[key]) if key in times else None
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -77,7 +76,7 @@ class State:
         """The record of a step in a run; None when it has none yet."""
         key = self._run_key(run, step)
         found = self.bucket.find(key)
-        return Record.decoded(found[0], self.bucket.uri(key)) if found else None
+        return None if found is None else Record.decoded(found, self.bucket.uri(key))
 
     def create_record(self, run: str, record: Record) -> bool:
         """Commit a step in a run; False when another attempt has."""

@@ -5,8 +5,7 @@ A view is only ever added, under the next number.
 
 from __future__ import annotations
 
-import datetime
-
+from ..databases.files import is_unchanged
 from ..databases.objects import Bucket
 from ..errors import Damaged, DatasetError, Declined
 from .documents import Record, View
@@ -38,7 +37,7 @@ def finish(run: Run) -> View:
             later[number] = run.state.view(number)
             if later[number].run == run.id:
                 return later[number]
-            _check_may_follow(run, later[number], times[number])
+            _check_may_follow(run, later[number])
         number = max(times, default=0) + 1
         started = run.time.isoformat()
         view = View(number, run.plan.pipeline, run.id, started, records, None, withdrawn)
@@ -60,6 +59,7 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
             raise Declined(f"{pipeline} has no view here yet: there is nothing to roll back")
         number, newest = max(history), history[max(history)]
         old = _target(state, history, to)
+        to = old.number  # a view that appears meanwhile is withdrawn too, not restored
         _check_present(bucket, old)
         passed = [view for one, view in history.items() if one > old.number]
         gone = {path for view in passed for path in (*_paths(view), *view.withdrawn)} | set(old.withdrawn)
@@ -82,12 +82,12 @@ def _history(state: State) -> dict[int, View]:
     return history
 
 
-def _check_may_follow(run: Run, view: View, time: datetime.datetime) -> None:
+def _check_may_follow(run: Run, view: View) -> None:
     """Whether a run may publish after a view that appeared since it looked at the bucket."""
     if run.id in view.collected:
         raise Declined(f"run {run.id} was collected: begin a new run")
-    if view.restores is not None and time >= run.time:
-        raise Declined(f"view {view.restores} was restored after run {run.id} had started: begin a new run")
+    if view.restores is not None:
+        raise Declined(f"view {view.restores} was restored after run {run.id} was planned: begin a new run")
     if (view.start_time, view.run) > (run.time, run.id):
         raise Declined(f"run {view.run} started later and has finished: run {run.id} publishes nothing")
 
@@ -123,16 +123,9 @@ def _target(state: State, history: dict[int, View], to: int | None) -> View:
 
 
 def _check_present(bucket: Bucket, view: View) -> None:
-    gone = [
-        bucket.uri(output.path) for output in view.outputs.values() if not _unchanged(bucket, output.path, output.etag)
-    ]
+    gone = [bucket.uri(output.path) for output in view.outputs.values() if not is_unchanged(bucket, output)]
     if gone:
         raise DatasetError(f"view {view.number} cannot be restored, it lost {', '.join(gone)}")
-
-
-def _unchanged(bucket: Bucket, path: str, etag: str) -> bool:
-    stat = bucket.stat(path)
-    return stat is not None and stat.etag == etag
 
 
 def _paths(view: View) -> frozenset[str]:
