@@ -36,7 +36,7 @@ def compute(
     for attempt in range(step.retries + 1):
         try:
             values = _returned(step, _call(run, step, inputs, key))
-            outputs = {name: _written(run, name, value) for name, value in zip(step.outputs, values, strict=True)}
+            outputs = {name: _stored(run, name, value) for name, value in zip(step.outputs, values, strict=True)}
             _check_schema(run, step, outputs)
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
@@ -80,7 +80,7 @@ def _returned(step: PlannedStep, value: Any) -> tuple[Any, ...]:
     return values
 
 
-def _written(run: Run, name: str, value: Any) -> Output:
+def _stored(run: Run, name: str, value: Any) -> Output:
     if isinstance(value, Output):
         return value  # it lies in the bucket already
     stem = f"{run.bucket.prefix}data/{run.plan.pipeline}/{name}/{run.id}-{secrets.token_hex(4)}"

@@ -132,7 +132,7 @@ def no_pipeline(name: str, known: Sequence[str]) -> str:
 
 def _shape_defects(step: Any) -> Iterator[str]:
     if not isinstance(step, dict):
-        yield (f"{step!r} is no dict: write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}")
+        yield f"{step!r} is no dict: write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}"
         return
     for key in step.keys() - _REQUIRED.keys() - _OPTIONAL.keys() - {"function"}:
         yield f"unknown key {key!r}: {_near(str(key), ['function', *_REQUIRED, *_OPTIONAL])}"
@@ -163,7 +163,7 @@ def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -
         if not _NAME.fullmatch(output):
             yield f"{output!r} is no name for a dataset: {_NAMING}"
         if outputs[output] > 1:
-            yield (f"output {output!r} is made {outputs[output]} times: give each dataset a name of its own")
+            yield f"output {output!r} is made {outputs[output]} times: give each dataset a name of its own"
     for output in step.get("schema", {}).keys() - set(step["outputs"]):
         yield f"'schema' speaks of {output!r}: {_near(output, step['outputs'])}"
 
@@ -181,7 +181,7 @@ def _input_defects(
         elif dot and other not in pipelines:
             yield f"input {name!r} names no pipeline of this project: {_near(other, pipelines)}"
         elif dot and dataset not in _made_by(pipelines[other]):
-            yield (f"pipeline {other} makes no {dataset!r}: {_near(dataset, _made_by(pipelines[other]))}")
+            yield f"pipeline {other} makes no {dataset!r}: {_near(dataset, _made_by(pipelines[other]))}"
 
 
 def _call_defects(step: _Declared) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _call_defects(step: _Declared) -> Iterator[str]:
     parameters = signature.parameters.values()
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     if len(step["inputs"]) > len(positional) and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
-        yield (f"it has {len(step['inputs'])} inputs, but its function takes {len(positional)}: {signature}")
+        yield f"it has {len(step['inputs'])} inputs, but its function takes {len(positional)}: {signature}"
         return
     free = {one.name: one for one in parameters if one not in positional[: len(step["inputs"])]}
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)

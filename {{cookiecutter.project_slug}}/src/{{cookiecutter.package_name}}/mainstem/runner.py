@@ -96,14 +96,12 @@ def resume(
     name: str, pipelines: ModuleType | Mapping[str, Any], environment: Environment, run: str, watch: Watch
 ) -> Outcome:
     """Finish a run that was started, with the kwargs and the data date it was started with."""
-    found = State(environment.bucket, name).start(run)
-    if found is None:
-        raise Declined(f"{name} has no run {run!r} in {environment.title}: see `runs {name}`")
-    kwargs: Overlays = {name: keys.restored(found[0].kwargs)}
+    started, _ = State(environment.bucket, name).start(run)
+    kwargs: Overlays = {name: keys.restored(started.kwargs)}
     declared = collect(pipelines)
     freeze(name, declared, environment)  # what is wrong with the pipeline itself is told as it is
     try:
-        plan = freeze(name, declared, environment, kwargs, datetime.date.fromisoformat(found[0].date))
+        plan = freeze(name, declared, environment, kwargs, datetime.date.fromisoformat(started.date))
     except DefectsFound:
         raise another_plan(run) from None
     return execute(join(plan, environment, run), watch, {})

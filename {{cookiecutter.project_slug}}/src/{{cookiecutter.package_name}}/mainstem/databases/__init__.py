@@ -67,7 +67,8 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
 
 def exists(name: str) -> bool:
     """Whether a dataset of that name can be loaded."""
-    return name in _everything() or len(_named(name)) == 1
+    everything = _everything()
+    return name in everything or len(_named(name, everything)) == 1
 
 
 def datasets() -> list[str]:
@@ -92,7 +93,8 @@ def refresh() -> None:
 
 def find(name: str) -> Output:
     """The object behind a dataset's name; raises DatasetError saying which names there are."""
-    everything, named = _everything(), _named(name)
+    everything = _everything()
+    named = _named(name, everything)
     if name in everything:
         return everything[name]
     if len(named) > 1:
@@ -120,5 +122,5 @@ def _everything() -> dict[str, Output]:
     return found
 
 
-def _named(name: str) -> dict[str, Output]:
-    return {full: output for full, output in _everything().items() if full.partition(".")[2] == name}
+def _named(name: str, everything: Mapping[str, Output]) -> dict[str, Output]:
+    return {full: output for full, output in everything.items() if full.partition(".")[2] == name}

@@ -112,10 +112,7 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
     up; Void when what it pinned was no longer the newest as it started.
     """
     state = State(environment.bucket, plan.pipeline)
-    found = state.start(run)
-    if found is None:
-        raise Declined(f"{plan.pipeline} has no run {run!r} in {environment.title}: see `runs {plan.pipeline}`")
-    start, time = found
+    start, time = state.start(run)
     if start.plan != plan.digest:
         raise another_plan(run)
     for pin in start.pins:

@@ -22,7 +22,7 @@ from ..environments import Environment
 from ..errors import DatasetError
 from ..plan import Plan, PlannedStep
 from .documents import Pin, Record, Records, Start, View
-from .state import State, damaged_is_absent, visible
+from .state import State, readable_record, visible
 
 __all__ = ["Decision", "Request", "Situation", "begin", "decide", "look", "new_run_id"]
 
@@ -229,7 +229,7 @@ def _unfinished(state: State, since: datetime.datetime | None) -> Iterator[Recor
     """The records of runs that began after the newest view was made: they have not finished."""
     for run, documents in sorted(state.runs().items(), reverse=True):
         if "start" in documents and (since is None or documents["start"].time > since):
-            found = ((step, damaged_is_absent(state, run, step)) for step in documents if step != "start")
+            found = ((step, readable_record(state, run, step)) for step in documents if step != "start")
             yield {step: record for step, record in found if record}
 
 

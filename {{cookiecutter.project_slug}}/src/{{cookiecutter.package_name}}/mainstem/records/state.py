@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 
 from ..databases.objects import AlreadyExistsError, Bucket, Stat
-from ..errors import DatasetError
+from ..errors import DatasetError, Declined
 from .documents import Pin, Record, Start, View
 
 __all__ = ["State", "pipelines_in", "visible"]
@@ -62,11 +62,13 @@ class State:
                 found[run][name.removesuffix(".json")] = stat
         return dict(found)
 
-    def start(self, run: str) -> tuple[Start, datetime.datetime] | None:
-        """What a run was started with, and the store's time of that; None for no such run."""
+    def start(self, run: str) -> tuple[Start, datetime.datetime]:
+        """What a run was started with, and the store's time of that; raises Declined for no such run."""
         key = self._run_key(run, "start")
         times = {stat.key: stat.time for stat in self.bucket.list(f"{self.folder}/runs/{run}")}
-        return (Start.decoded(self.bucket.get(key), self.bucket.uri(key)), times[key]) if key in times else None
+        if key not in times:
+            raise Declined(f"{self.pipeline} has no run {run!r} in {self.bucket.address}: see `runs {self.pipeline}`")
+        return Start.decoded(self.bucket.get(key), self.bucket.uri(key)), times[key]
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -115,7 +117,7 @@ def visible(bucket: Bucket, pipeline: str) -> View | None:
     return view
 
 
-def damaged_is_absent(state: State, run: str, step: str) -> Record | None:
+def readable_record(state: State, run: str, step: str) -> Record | None:
     """A record that may be reused; a damaged one, or one of another format, is none, and its step runs again."""
     try:
         return state.record(run, step)

@@ -25,7 +25,7 @@ def finish(run: Run) -> View:
     """
     if run.start.steps is not None:
         raise Declined(f"run {run.id} is partial: it makes no view")
-    records = _fitting_records(run)
+    records = _consistent_records(run)
     base = next(
         pin.number for pin in run.start.pins if (pin.pipeline, pin.prefix) == (run.plan.pipeline, run.state.prefix)
     )
@@ -92,7 +92,7 @@ def _check_may_follow(run: Run, view: View) -> None:
         raise Declined(f"run {view.run} started later and has finished: run {run.id} publishes nothing")
 
 
-def _fitting_records(run: Run) -> dict[str, Record]:
+def _consistent_records(run: Run) -> dict[str, Record]:
     """The records of all steps; their inputs have the identity of this run's outputs, whatever the paths."""
     records: dict[str, Record] = {}
     for step in run.plan.steps:
