@@ -207,6 +207,24 @@ def test_rollbacks_go_further_back_and_forth(environment: Environment) -> None:
     assert databases.load("raw") == 6
 
 
+def test_a_rollback_keeps_its_target_when_a_run_publishes_meanwhile(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (2, 4, 6):
+        run(training(n=n))
+    create, late = State.create_view, iter([8])
+
+    def create_after_another(state: State, view: records.View) -> bool:
+        for n in late:
+            run(training(n=n))
+        return create(state, view)
+
+    monkeypatch.setattr(State, "create_view", create_after_another)
+    view, _ = records.rollback(environment.bucket, "training")
+    assert (view.number, view.restores) == (5, 2)
+    assert databases.load("raw") == 4
+
+
 def test_there_must_be_a_view_to_go_back_to(environment: Environment) -> None:
     with pytest.raises(Declined, match="has no view here yet"):
         records.rollback(environment.bucket, "training")
@@ -341,6 +359,15 @@ def test_a_step_whose_inputs_came_out_the_same_does_not_take_what_dev_rolled_bac
         records.rollback(bucket, "training")
     with namespace(bucket):
         assert run(steps).computed == ["observe", "halve"]
+
+
+def test_a_frozen_step_that_only_dev_has_is_taken_from_there(bucket: Bucket) -> None:
+    seen = [*training(), step(observe, [], ["seen"])]
+    with testing.temporary_environment(bucket=bucket):
+        run(seen)
+    with namespace(bucket):
+        run(training())
+        assert "observe" not in run(seen, frozen=True).computed
 
 
 def test_an_effect_of_dev_is_not_taken_by_a_namespace(bucket: Bucket) -> None:

@@ -78,6 +78,14 @@ def test_inputs_in_another_order_are_other_inputs() -> None:
     assert databases.load("difference") == -7
 
 
+@pytest.mark.usefixtures("environment")
+def test_a_step_alone_cannot_take_an_input_under_a_name_it_has_not_had() -> None:
+    run(training())
+    renamed = [step(fetch, [], ["new"]), step(halve, ["new"], ["half"])]
+    with pytest.raises(Declined, match="halve needs 'new', which no run has made"):
+        run(renamed, only="halve")
+
+
 def test_a_changed_kwarg_runs_the_step_and_what_depends_on_it(environment: Environment) -> None:
     run(training())
     assert planned(training(plus=1), environment) == {

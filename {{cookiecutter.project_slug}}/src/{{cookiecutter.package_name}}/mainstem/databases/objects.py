@@ -124,6 +124,11 @@ class Bucket:
         except FileNotFoundError:
             return None
 
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, sorted."""
+        found = obstore.list_with_delimiter(self.store, self._readable(folder))
+        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
     def list(self, folder: str) -> list[Stat]:
         """The objects under a folder, sorted by key."""
         found = obstore.list(self.store, self._readable(folder)).collect()

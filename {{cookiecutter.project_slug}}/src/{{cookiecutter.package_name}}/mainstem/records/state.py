@@ -99,13 +99,8 @@ class State:
 
 
 def pipelines_in(bucket: Bucket) -> list[str]:
-    """The pipelines that have views which can be read here."""
-    names = set()
-    for prefix in dict.fromkeys((bucket.prefix, "")):
-        for stat in bucket.list(f"{prefix}state"):
-            pipeline, _, rest = stat.key.removeprefix(f"{prefix}state/").partition("/")
-            names |= {pipeline} if rest.startswith("views/") else set()
-    return sorted(names)
+    """The pipelines that have been run here, or in `dev` where that can be read."""
+    return sorted({name for prefix in (bucket.prefix, "") for name in bucket.folders(f"{prefix}state")})
 
 
 def visible(bucket: Bucket, pipeline: str) -> View | None:
