@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ..databases.files import Output
 from ..errors import Damaged, DatasetError
@@ -19,6 +19,8 @@ Records = dict[str, "Record"]
 
 class Document:
     """A document: `encoded` gives its bytes, `decoded` reads them if this version understands them."""
+
+    remedy: ClassVar = "begin a new run"
 
     def encoded(self) -> bytes:
         """The document as JSON, with the format version that wrote it."""
@@ -36,9 +38,7 @@ class Document:
             if version == FORMAT:
                 return cls.built(fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(
-                f"{where} is damaged ({error}): roll back to an earlier view, or run the pipeline again"
-            ) from None
+            raise Damaged(f"{where} is damaged ({error}): {cls.remedy}") from None
         raise DatasetError(
             f"{where} has format version {version}, this mainstem knows {FORMAT}: use the version that wrote it"
         )
@@ -128,6 +128,8 @@ class View(Document):
     rollback repeats; `withdrawn` are the paths that rollbacks took out of sight, never to be
     reused; `collected` are runs given up.
     """
+
+    remedy: ClassVar = "roll back to an earlier view"
 
     number: int
     pipeline: str
