@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import obstore
 import polars as pl
 import pytest
 from mainstem import databases, errors, plan, records, runner, testing
 from mainstem.databases import read
 from mainstem.databases.objects import Bucket
-from mainstem.databases.sources import sources_in
+from mainstem.databases.sources import newest_source, sources_in
 from mainstem.environments import Checkout, Environment
 
 from tests.runtime.steps import count_rows, fetch, keep_paid, make_table, pair, step
@@ -156,7 +157,7 @@ def test_a_namespace_reads_from_dev_and_brings_versions_of_its_own(bucket: Bucke
     with testing.temporary_environment(bucket=bucket):
         shared = databases.store("trips", TRIPS)
         testing.run_pipeline(STUDY, "training")
-    inside = bucket.within("branches/x-12345678/")
+    inside = Bucket(bucket.store, bucket.folder, "branches/x-12345678/")
     with testing.temporary_environment(bucket=inside, checkout=branch) as environment:
         assert databases.load("count") == 1
         assert environment.title == "dev, namespace of feature/x"
@@ -167,3 +168,9 @@ def test_a_namespace_reads_from_dev_and_brings_versions_of_its_own(bucket: Bucke
         assert databases.load("count") == 2
     with testing.temporary_environment(bucket=bucket):
         assert databases.load("count") == 1
+
+
+def test_a_source_that_is_no_table_is_named(environment: Environment) -> None:
+    obstore.put(environment.bucket.store, "sources/trips/one.parquet", b"no table")
+    with pytest.raises(errors.DatasetError, match=r"one\.parquet is no parquet file that can be read"):
+        newest_source(environment.bucket, "trips")

@@ -49,7 +49,10 @@ def test_time_is_the_stores_own_and_does_not_go_back(bucket: Bucket) -> None:
 def test_a_namespace_reads_what_lies_outside_namespaces_and_writes_to_itself(
     bucket: Bucket,
 ) -> None:
-    one, other = bucket.within("branches/one/"), bucket.within("branches/other/")
+    one, other = (
+        Bucket(bucket.store, bucket.folder, "branches/one/"),
+        Bucket(bucket.store, bucket.folder, "branches/other/"),
+    )
     bucket.create("data/shared.json", b"shared")
     one.create("branches/one/data/own.json", b"own")
     assert one.get("data/shared.json") == b"shared"

@@ -93,7 +93,7 @@ class Protocol(RuleBasedStateMachine):
         self.pipelines = {"first": first, "second": second}
         self.package = Package(self.folder, [*first, *second])
         dev = Bucket.local(self.folder / "bucket") if on_disk else Bucket.memory()
-        self.buckets = {"dev": dev, "x": dev.within(NAMESPACE)}
+        self.buckets = {"dev": dev, "x": Bucket(dev.store, dev.folder, NAMESPACE)}
         self.outside = Outside()
         self.outside.__enter__()
         self.views: dict[tuple[str, str], list[Shown]] = {}
@@ -336,7 +336,7 @@ class Protocol(RuleBasedStateMachine):
         names = {"dev": Checkout("dev", "dev", "c"), "x": Checkout("dev", "x", "c", "x-12345678")}
         project = Project(self.package.folder, self.folder)
         bucket = self.buckets[place]
-        return Environment(names[place], Settings("local", "b", {}, {}), project, bucket)
+        return Environment(names[place], Settings("local", "b", {}), project, bucket)
 
     @contextmanager
     def at(self, place: str) -> Iterator[Environment]:

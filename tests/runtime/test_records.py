@@ -6,22 +6,20 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 import polars as pl
 import pytest
-from mainstem import databases, plan, records, runner, testing
+from mainstem import databases, display, plan, records, runner, testing
 from mainstem.databases import read
+from mainstem.databases.objects import Bucket
 from mainstem.environments import Checkout, Environment
 from mainstem.errors import DatasetError, Declined, StepFailed
 from mainstem.pipeline import Step
 from mainstem.records import Record, Start, State, Void
 
 from tests.runtime.steps import count_rows, fetch, halve, observe, publish, step, training, world
-
-if TYPE_CHECKING:
-    from mainstem.databases.objects import Bucket
 
 Steps = Sequence[Step | Mapping[str, Any]]
 BRANCH = Checkout("dev", "feature/x", "c0ffee", "x-12345678")
@@ -49,7 +47,7 @@ def failed(steps: Steps, at: str) -> str:
 @contextmanager
 def namespace(bucket: Bucket) -> Iterator[Environment]:
     """The namespace of a feature branch in a bucket of `dev`."""
-    inside = bucket.within(f"branches/{BRANCH.namespace}/")
+    inside = Bucket(bucket.store, bucket.folder, f"branches/{BRANCH.namespace}/")
     with testing.temporary_environment(bucket=inside, checkout=BRANCH) as environment:
         yield environment
 
@@ -330,7 +328,7 @@ def test_dev_reuses_nothing_of_a_namespace(bucket: Bucket) -> None:
 def test_two_namespaces_do_not_meet(bucket: Bucket) -> None:
     with namespace(bucket):
         run(training())
-    with testing.temporary_environment(bucket=bucket.within("branches/y-12345678/")):
+    with testing.temporary_environment(bucket=Bucket(bucket.store, bucket.folder, "branches/y-12345678/")):
         assert run(training()).computed == ["fetch", "halve", "total"]
 
 
@@ -474,6 +472,7 @@ def test_a_damaged_view_is_named_and_can_be_rolled_back(environment: Environment
         with pytest.raises(DatasetError, match="use the version that wrote it"):
             records.rollback(environment.bucket, "training", 1)
         return
+    assert "view 2 is damaged" in display.runs(environment, "training", 10)[0]
     records.rollback(environment.bucket, "training", 1)
     databases.refresh()
     assert databases.load("raw") == 4

@@ -16,11 +16,11 @@ import polars as pl
 from . import databases
 from .databases import files
 from .databases.files import Output
-from .databases.objects import Bucket
+from .databases.objects import Bucket, Stat
 from .databases.sources import sources_in
 from .environments import Environment
-from .errors import DatasetError, Declined, MainstemError, StepFailed
-from .records import Decision, Start, State, View
+from .errors import Damaged, DatasetError, Declined, MainstemError, StepFailed
+from .records import Decision, State, View
 from .runner import Outcome, Progress
 
 __all__ = [
@@ -118,28 +118,17 @@ def dataset(environment: Environment, name: str) -> Shown:
 def runs(environment: Environment, pipeline: str, last: int) -> Shown:
     """The newest runs of a pipeline and what became of them."""
     state = State(environment.bucket, pipeline)
-    views = [state.view(number) for number in state.view_times()]
+    views = state.history()
     documents = {run: found for run, found in state.runs().items() if "start" in found}
     newest = sorted(documents, key=lambda run: documents[run]["start"].time, reverse=True)[:last]
-    facts: list[dict[str, Any]] = [
-        {
-            "run": run,
-            "status": _status(start, views),
-            "started": f"{time:%Y-%m-%d %H:%M:%S} UTC",
-            "records": len((documents[run].keys() | start.reused.keys()) - {"start"}),
-            "branch": start.branch,
-            "commit": start.commit,
-        }
-        for run in newest
-        for start, time in [state.start(run)]
-    ]
-    restored = [f"view {view.number} restores view {view.restores}" for view in views if view.restores]
+    facts = [_run_facts(state, run, documents[run], list(views.values())) for run in newest]
     rows = [[one["run"], one["status"], one["started"], f"{one['records']} steps", one["commit"][:12]] for one in facts]
-    text = "\n".join([_columns(rows), *restored]) if rows else ""
-    return (
-        text or f"no runs of {pipeline} in {environment.title} yet",
-        {"runs": facts, "views": {view.number: view.run for view in views}},
-    )
+    lines = [_columns(rows)] if rows else []
+    for number, view in views.items():
+        lines += [f"view {number} is damaged: roll back to an earlier one"] if not view.run else []
+        lines += [f"view {number} restores view {view.restores}"] if view.restores else []
+    text = "\n".join(lines) or f"no runs of {pipeline} in {environment.title} yet"
+    return text, {"runs": facts, "views": {number: view.run for number, view in views.items()}}
 
 
 def table_file(path: Path) -> pl.DataFrame:
@@ -172,14 +161,20 @@ def command() -> str:
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return f"{_path(Path(sys.executable))} -m {called.parent.name}"
-    return called.name if shutil.which(called.name) == str(called.resolve()) else _path(called)
+    return _path(called)
 
 
-def _status(start: Start, views: list[View]) -> str:
-    made = [view.number for view in views if view.run == start.run]
-    if made:
-        return f"view {made[0]}"
-    return "unfinished" if start.steps is None else "partial"
+def _run_facts(state: State, run: str, documents: dict[str, Stat], views: list[View]) -> dict[str, Any]:
+    own = documents.keys() - {"start"}
+    facts = {"run": run, "started": f"{documents['start'].time:%Y-%m-%d %H:%M:%S} UTC"}
+    try:
+        start, _ = state.start(run)
+    except Damaged:
+        return {**facts, "status": "damaged", "records": len(own), "branch": "", "commit": ""}
+    made = [view.number for view in views if view.run == run]
+    status = f"view {made[0]}" if made else "unfinished" if start.steps is None else "partial"
+    done = len(own | start.reused.keys())
+    return {**facts, "status": status, "records": done, "branch": start.branch, "commit": start.commit}
 
 
 def _outputs(done: Outcome) -> dict[str, Output]:

@@ -145,8 +145,7 @@ def freeze(
             "outputs": list(step["outputs"]),
         }
         planned.append(_planned(step, parts, date))
-    outline = [[step.name, list(step.inputs), step.parts] for step in planned]
-    return Plan(name, tuple(planned), date, keys.digest(outline))
+    return Plan(name, tuple(planned), date, keys.digest([[step.name, step.parts] for step in planned]))
 
 
 def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date) -> PlannedStep:

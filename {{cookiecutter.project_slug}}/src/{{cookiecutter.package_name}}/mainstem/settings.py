@@ -50,7 +50,6 @@ class Settings:
     storage: Literal["local", "gcs"]
     bucket: str
     kwargs: Overlays
-    table: Mapping[str, Any]
 
 
 def read_settings(path: Path) -> dict[Name, Settings]:
@@ -70,7 +69,7 @@ def read_settings(path: Path) -> dict[Name, Settings]:
         lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))
     return {
-        name: Settings(tables[name]["storage"], tables[name]["bucket"], tables[name].get("kwargs", {}), tables[name])
+        name: Settings(tables[name]["storage"], tables[name]["bucket"], tables[name].get("kwargs", {}))
         for name in ENVIRONMENTS
     }
 

@@ -1,8 +1,6 @@
-"""Reading a syntax tree.
+"""Reading a syntax tree: the names that it binds, uses and changes, and its text.
 
-The names that it binds, uses and changes, and its text without what does not count. Comments,
-docstrings and formatting do not count. The walk is our own, because `ast.dump` differs between
-versions of Python.
+Comments, docstrings and formatting do not count. The walk is our own: `ast.dump` differs between versions of Python.
 """
 
 from __future__ import annotations
@@ -33,13 +31,13 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 def imported(statement: ast.stmt, module: str, *, is_package: bool) -> tuple[dict[str, Chain], list[str]]:
     """What the imports within a statement bind, as absolute paths; and the modules imported with a star."""
-    bound: dict[str, Chain] = {}
+    names: dict[str, Chain] = {}
     stars = []
     for node in ast.walk(statement):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 path = tuple(alias.name.split("."))
-                bound[alias.asname or path[0]] = path if alias.asname else path[:1]
+                names[alias.asname or path[0]] = path if alias.asname else path[:1]
         elif isinstance(node, ast.ImportFrom):
             base = module.split(".") if node.level else []
             base = base[: len(base) - node.level + is_package]
@@ -48,8 +46,8 @@ def imported(statement: ast.stmt, module: str, *, is_package: bool) -> tuple[dic
                 if alias.name == "*":
                     stars.append(".".join(base))
                 else:
-                    bound[alias.asname or alias.name] = (*base, alias.name)
-    return bound, stars
+                    names[alias.asname or alias.name] = (*base, alias.name)
+    return names, stars
 
 
 def bound(tree: ast.AST) -> Iterator[str]:

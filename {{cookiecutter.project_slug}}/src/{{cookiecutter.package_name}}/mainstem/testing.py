@@ -36,7 +36,7 @@ def temporary_environment(
     """
     environment = Environment(
         checkout or Checkout("dev", "dev", "0" * 40),
-        Settings("local", "temporary", kwargs or {}, {}),
+        Settings("local", "temporary", kwargs or {}),
         Project.of(package or Path(__file__).parents[1]),
         bucket or Bucket.memory(),
     )

@@ -70,8 +70,11 @@ def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
     stat = bucket.stat(key)
     if stat is None:
         raise DatasetError(f"{bucket.uri(key)} is missing from the bucket")
-    frame = _scan(bucket, key)
-    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *_shape(frame))
+    try:
+        shape = _shape(_scan(bucket, key))
+    except pl.exceptions.PolarsError as error:
+        raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
+    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *shape)
 
 
 def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:

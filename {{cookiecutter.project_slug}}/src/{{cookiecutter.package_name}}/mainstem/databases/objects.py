@@ -82,9 +82,10 @@ class Bucket:
         """Where this environment's or namespace's objects lie, for people."""
         return f"{self.folder or 'memory:/'}/{self.prefix}"
 
-    def within(self, prefix: str) -> Bucket:
-        """The same bucket, for the namespace whose objects lie under `prefix`."""
-        return Bucket(self.store, self.folder, prefix)
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Where names are looked up: here and then, in a namespace, in `dev`."""
+        return (self.prefix, "") if self.prefix else ("",)
 
     def create(self, key: str, data: bytes) -> str:
         """Store a new object, and return its etag.
@@ -152,8 +153,7 @@ class Bucket:
 def _valid(key: str) -> str:
     if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
         raise DatasetError(
-            f"{key!r} is no name for an object here: use letters, digits and . _ = - in each "
-            "part between slashes, "
+            f"{key!r} is no name for an object here: use letters, digits and . _ = - in each part between slashes, "
             "and begin none with a dot"
         )
     return key

@@ -25,7 +25,7 @@ def source_name(name: str) -> str:
 
 def newest_source(bucket: Bucket, name: str) -> Output | None:
     """The newest version of a source by the store's clock; in a namespace that has none of its own, `dev`'s."""
-    for prefix in dict.fromkeys((bucket.prefix, "")):
+    for prefix in bucket.prefixes:
         versions = _versions(bucket, f"{prefix}sources/{source_name(name)}")
         if versions:
             return in_place(bucket, max(versions, key=lambda stat: (stat.time, stat.key)).key)
@@ -36,7 +36,7 @@ def sources_in(bucket: Bucket) -> dict[str, Output]:
     """The newest version of every source that can be read here, by name."""
     names = {
         stat.key.removeprefix(prefix).split("/")[1]
-        for prefix in dict.fromkeys((bucket.prefix, ""))
+        for prefix in bucket.prefixes
         for stat in _versions(bucket, f"{prefix}sources")
         if stat.key.removeprefix(prefix).count("/") > 1  # in a folder that names the source
     }

@@ -104,11 +104,7 @@ def look(plan: Plan, environment: Environment) -> Situation:
         foreign[name] = view.outputs[dataset]
     found = {name: newest_source(bucket, name) for step in plan.steps for name in step.sources}
     unfinished = list(_unfinished(state, times.get(number)))
-    folders = [
-        f"{prefix}{folder}"
-        for prefix in dict.fromkeys((bucket.prefix, ""))
-        for folder in (f"data/{plan.pipeline}", "sources")
-    ]
+    folders = [f"{prefix}{folder}" for prefix in bucket.prefixes for folder in (f"data/{plan.pipeline}", "sources")]
     present = {stat.key: (stat.size, stat.etag) for folder in folders for stat in bucket.list(folder)}
     sources = {name: output for name, output in found.items() if output}
     return Situation(list(dict.fromkeys(pins)), base, outer, unfinished, present, sources, foreign)

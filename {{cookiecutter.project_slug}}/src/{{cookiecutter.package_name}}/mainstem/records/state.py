@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 
 from ..databases.objects import AlreadyExistsError, Bucket, Stat
-from ..errors import DatasetError, Declined
+from ..errors import Damaged, DatasetError, Declined
 from .documents import Pin, Record, Start, View
 
 __all__ = ["State", "pipelines_in", "visible"]
@@ -48,6 +48,16 @@ class State:
         """The number of the newest view, and the view; 0 and None when there is none."""
         number = max(self.view_times(), default=0)
         return number, self.view(number) if number else None
+
+    def history(self) -> dict[int, View]:
+        """All views by number; a damaged one as a view of nothing, so that it can be listed and rolled back."""
+        found = {}
+        for number in self.view_times():
+            try:
+                found[number] = self.view(number)
+            except Damaged:
+                found[number] = View(number, self.pipeline, "", "", {})
+        return found
 
     def create_view(self, view: View) -> bool:
         """Publish a view under its number; False when that number is taken."""
@@ -100,7 +110,7 @@ class State:
 
 def pipelines_in(bucket: Bucket) -> list[str]:
     """The pipelines that have been run here, or in `dev` where that can be read."""
-    return sorted({name for prefix in (bucket.prefix, "") for name in bucket.folders(f"{prefix}state")})
+    return sorted({name for prefix in bucket.prefixes for name in bucket.folders(f"{prefix}state")})
 
 
 def visible(bucket: Bucket, pipeline: str) -> View | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..databases.files import is_unchanged
 from ..databases.objects import Bucket
-from ..errors import Damaged, DatasetError, Declined
+from ..errors import DatasetError, Declined
 from .documents import Record, View
 from .run import Run
 from .start import new_run_id
@@ -54,7 +54,7 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
     """
     state = State(bucket, pipeline)
     while True:
-        history = _history(state)
+        history = state.history()
         if not history:
             raise Declined(f"{pipeline} has no view here yet: there is nothing to roll back")
         number, newest = max(history), history[max(history)]
@@ -69,17 +69,6 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
         restored = View(number + 1, pipeline, run, old.started, old.records, old.number, withdrawn)
         if state.create_view(restored):
             return restored, _undone_effects(newest, old)
-
-
-def _history(state: State) -> dict[int, View]:
-    """All views by number; a damaged one as a view of nothing, so that it can be rolled back."""
-    history = {}
-    for number in state.view_times():
-        try:
-            history[number] = state.view(number)
-        except Damaged:
-            history[number] = View(number, state.pipeline, "", "", {})
-    return history
 
 
 def _check_may_follow(run: Run, view: View) -> None:
