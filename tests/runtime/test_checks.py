@@ -85,11 +85,14 @@ DEFECTS: dict[str, tuple[list[Any], str]] = {
         "steps wait for one another: halve <- other <- halve",
     ),
     "a schema of nothing": (
-        [{**RAW, "schema": {"row": {"a": pl.Int64}}}],
+        [{**RAW, "schema": {"row": {"columns": {"a": pl.Int64}}}}],
         "'schema' speaks of 'row': did you mean 'raw'?",
     ),
-    "a schema that is none": ([{**RAW, "schema": {"raw": 3}}], "'schema'"),
-    "a schema of other types": ([{**RAW, "schema": {"raw": {"a": float}}}], "'schema'"),
+    "a schema that is none": ([{**RAW, "schema": {"raw": 3}}], "the schema of 'raw' is 3: write a dict"),
+    "a schema of other types": (
+        [{**RAW, "schema": {"raw": {"columns": {"a": float}}}}],
+        "the type of raw.a is <class 'float'>",
+    ),
     "its own dataset by the pipeline's name": (
         [RAW, step(halve, ["training.raw"], ["half"])],
         "'training.raw'",

@@ -84,8 +84,8 @@ def test_does_not_change_with(project: Environment, one: dict[str, Any], other: 
 CHANGED: dict[str, Mapping[str, Any]] = {
     "another function": step(fetch, [], ["a"]),
     "another output": step(make_table, [], ["b"]),
-    "a schema": {**step(make_table, [], ["a"]), "schema": {"a": {"id": pl.Int64}}},
-    "another schema": {**step(make_table, [], ["a"]), "schema": {"a": {"id": pl.Int32}}},
+    "a schema": {**step(make_table, [], ["a"]), "schema": {"a": {"columns": {"id": pl.Int64}}}},
+    "another schema": {**step(make_table, [], ["a"]), "schema": {"a": {"columns": {"id": pl.Int32}}}},
 }
 
 

@@ -6,12 +6,13 @@ import secrets
 import sysconfig
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from . import schema
 from .databases import files
 from .databases.files import Output
 from .errors import Declined, MainstemError, StepFailed
@@ -36,8 +37,7 @@ def compute(
     for attempt in range(step.retries + 1):
         try:
             values = _returned(step, _call(run, step, inputs, key))
-            outputs = {name: _stored(run, name, value) for name, value in zip(step.outputs, values, strict=True)}
-            _check_schema(run, step, outputs)
+            outputs = _checked(run, step, values)
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
         except (Exception, SystemExit) as error:
@@ -67,17 +67,54 @@ def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -
     return step.function(*handed, **step.kwargs, **filled_in)
 
 
-def _returned(step: PlannedStep, value: Any) -> tuple[Any, ...]:
-    values = (value,) if len(step.outputs) == 1 else value
-    if not isinstance(values, tuple) or len(values) != len(step.outputs):
+def _returned(step: PlannedStep, value: Any) -> dict[str, Any]:
+    names = step.returned
+    values = (value,) if len(names) == 1 else value
+    if not isinstance(values, tuple) or len(values) != len(names):
         got = f"{len(values)} values" if isinstance(values, tuple) else f"a {type(value).__name__}"
-        raise StepFailed(
-            f"{step.name} returned {got}: return a tuple of {len(step.outputs)}, for {', '.join(step.outputs)}"
-        )
-    for name, one in zip(step.outputs, values, strict=True):
+        raise StepFailed(f"{step.name} returned {got}: return a tuple of {len(names)}, for {', '.join(names)}")
+    for name, one in zip(names, values, strict=True):
         if one is None:
             raise StepFailed(f"{step.name} returned None for {name!r}: is a `return` missing?")
-    return values
+    return dict(zip(names, values, strict=True))
+
+
+def _checked(run: Run, step: PlannedStep, values: Mapping[str, Any]) -> dict[str, Output]:
+    """The values, stored and checked against the step's schema; rows that it rejects are set aside."""
+    known = {name: values[name] for name in step.schema if isinstance(values[name], pl.DataFrame | pl.LazyFrame)}
+    schema.check_tables(step.name, step.schema, known)
+    outputs = {name: _stored(run, name, value) for name, value in values.items()}
+    is_table = {name: outputs[name].columns is not None for name in step.schema}
+    tables = {
+        name: files.read(run.bucket, outputs[name], "lazy") if is_table[name] else values[name] for name in step.schema
+    }
+    # from pandas, or in the bucket already: what Polars makes of it is known now
+    schema.check_tables(step.name, step.schema, {name: tables[name] for name in step.schema if name not in known})
+    for name, table in tables.items():
+        outputs |= _conforming(run, step, name, outputs[name], table)
+    return {name: outputs[name] for name in step.outputs}
+
+
+def _conforming(run: Run, step: PlannedStep, name: str, stored: Output, table: pl.LazyFrame) -> dict[str, Output]:
+    """A stored table if its rules are true; else two, of its good and its rejected rows, where `rejects` names one."""
+    rules, rejects = step.schema[name].get("rules", {}), step.schema[name].get("rejects")
+    if not rules:
+        return {name: stored}
+    try:
+        rows, found = schema.broken(table, rules)
+    except pl.exceptions.PolarsError as error:
+        error.add_note(f"It was raised by one of the rules of {name!r}: {', '.join(rules)}")
+        raise
+    if not rejects:
+        if found:
+            raise StepFailed(f"{step.name}: {schema.explained(name, table, rules, rows, found)}")
+        return {name: stored}
+    if not found:
+        return {name: stored, rejects: _stored(run, rejects, schema.split(table.clear(), rules)[1].collect())}
+    parts: Sequence[pl.LazyFrame | pl.DataFrame] = schema.split(table, rules)
+    if stored.identity.startswith("sha256:"):  # it is small, and known by its content: so are its parts
+        parts = [part.lazy().collect() for part in parts]
+    return {part: _stored(run, part, value) for part, value in zip((name, rejects), parts, strict=True)}
 
 
 def _stored(run: Run, name: str, value: Any) -> Output:
@@ -88,19 +125,6 @@ def _stored(run: Run, name: str, value: Any) -> Output:
         return files.write(run.bucket, stem, value)
     except files.NotStorable as error:
         raise StepFailed(f"{name!r} cannot be stored: {error}") from error
-
-
-def _check_schema(run: Run, step: PlannedStep, outputs: Mapping[str, Output]) -> None:
-    """Compare what readers will see with the step's `schema`, all columns at once."""
-    faults = []
-    for name, wanted in step.schema.items():
-        stored = files.read(run.bucket, outputs[name], "lazy")
-        types = stored.collect_schema() if isinstance(stored, pl.LazyFrame) else {}
-        for column, dtype in wanted.items():
-            if column not in types or types[column] != dtype:
-                faults.append(f"  {name}.{column} is {types.get(column, 'not there')}, its schema says {dtype}")
-    if faults:
-        raise StepFailed("\n".join((f"{step.name} returned what its schema does not allow:", *faults)))
 
 
 def _users_traceback(error: BaseException) -> str:

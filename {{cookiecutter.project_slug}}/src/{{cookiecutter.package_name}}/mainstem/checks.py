@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import re
 import sys
@@ -13,16 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import polars as pl
-
-from .errors import DefectsFound
+from . import schema
+from .errors import DefectsFound, near
 from .keys import plain
 from .pipeline import filled_in
 from .settings import Overlays
 
 __all__ = ["Pipelines", "collect", "dependency_order", "find_defects", "name_of", "no_pipeline"]
-
-_TYPES = (pl.DataType, type(pl.DataType))
 
 
 def _is_names(value: Any) -> bool:
@@ -32,11 +28,6 @@ def _is_names(value: Any) -> bool:
 def _is_number(value: Any, *, whole: bool) -> bool:
     kinds = (int,) if whole else (int, float)
     return type(value) in kinds and value >= 0
-
-
-def _is_schema(value: Any) -> bool:
-    columns = value.values() if isinstance(value, dict) else [None]
-    return all(isinstance(one, dict) and all(isinstance(dtype, _TYPES) for dtype in one.values()) for one in columns)
 
 
 _REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -49,7 +40,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "resources": (lambda value: isinstance(value, dict), 'a dict such as {"cpu": 4, "memory": "16Gi"}'),
     "retries": (lambda value: _is_number(value, whole=True), "a whole number, 0 or more"),
     "timeout": (lambda value: _is_number(value, whole=False), "a number of seconds"),
-    "schema": (_is_schema, 'a dict of Polars types such as {"clean": {"fare": pl.Float64}}'),
+    "schema": (lambda value: isinstance(value, dict), 'a dict such as {"clean": {"columns": {"fare": pl.Float64}}}'),
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RESERVED = {"start"}  # start.json lies beside the step records
@@ -116,6 +107,7 @@ def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapp
         found += [f"{where}: {what}" for what in _name_defects(step, names, outputs)]
         found += [f"{where}: {what}" for what in _input_defects(name, step, made, pipelines)]
         found += [f"{where}: {what}" for what in _call_defects(step)]
+        found += [f"{where}: {what}" for what in schema.defects(step)]
     found += _overlay_defects(name, pipelines, layers)
     if not found:
         try:
@@ -127,7 +119,7 @@ def find_defects(name: str, pipelines: Mapping[str, Sequence[Any]], layers: Mapp
 
 def no_pipeline(name: str, known: Sequence[str]) -> str:
     """What to say of a pipeline that does not exist."""
-    return f"there is no pipeline {name!r}: {_near(name, known)}"
+    return f"there is no pipeline {name!r}: {near(name, known)}"
 
 
 def _shape_defects(step: Any) -> Iterator[str]:
@@ -135,7 +127,7 @@ def _shape_defects(step: Any) -> Iterator[str]:
         yield f"{step!r} is no dict: write {{'function': ..., 'inputs': [...], 'outputs': [...], 'kwargs': {{...}}}}"
         return
     for key in step.keys() - _REQUIRED.keys() - _OPTIONAL.keys() - {"function"}:
-        yield f"unknown key {key!r}: {_near(str(key), ['function', *_REQUIRED, *_OPTIONAL])}"
+        yield f"unknown key {key!r}: {near(str(key), ['function', *_REQUIRED, *_OPTIONAL])}"
     if not callable(step.get("function")):
         yield "'function' is not a function: write its name, without quotes or brackets"
     elif not _importable(step["function"]):
@@ -164,8 +156,6 @@ def _name_defects(step: _Declared, names: Counter[str], outputs: Counter[str]) -
             yield f"{output!r} is no name for a dataset: {_NAMING}"
         if outputs[output] > 1:
             yield f"output {output!r} is made {outputs[output]} times: give each dataset a name of its own"
-    for output in step.get("schema", {}).keys() - set(step["outputs"]):
-        yield f"'schema' speaks of {output!r}: {_near(output, step['outputs'])}"
 
 
 def _input_defects(
@@ -177,11 +167,11 @@ def _input_defects(
             yield f"input {name!r} is of this pipeline itself: write {dataset!r}"
         elif not dot and name not in made:
             everywhere = [*made, *(f"{other}.{one}" for other in pipelines for one in _made_by(pipelines[other]))]
-            yield f"no step makes its input {name!r}: {_near(name, everywhere)}"
+            yield f"no step makes its input {name!r}: {near(name, everywhere)}"
         elif dot and other not in pipelines:
-            yield f"input {name!r} names no pipeline of this project: {_near(other, pipelines)}"
+            yield f"input {name!r} names no pipeline of this project: {near(other, pipelines)}"
         elif dot and dataset not in _made_by(pipelines[other]):
-            yield f"pipeline {other} makes no {dataset!r}: {_near(dataset, _made_by(pipelines[other]))}"
+            yield f"pipeline {other} makes no {dataset!r}: {near(dataset, _made_by(pipelines[other]))}"
 
 
 def _call_defects(step: _Declared) -> Iterator[str]:
@@ -203,7 +193,7 @@ def _call_defects(step: _Declared) -> Iterator[str]:
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     for name in step["kwargs"]:
         if name not in free and not takes_any:
-            yield f"its function takes no keyword {name!r}: {_near(name, free)}"
+            yield f"its function takes no keyword {name!r}: {near(name, free)}"
     given = {*step["kwargs"], *filled_in(step["function"], len(step["inputs"]))}
     for name, one in free.items():
         needed = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
@@ -217,12 +207,12 @@ def _overlay_defects(
     named = [(origin, *item) for origin, layer in layers.items() for item in layer.items()]
     for origin, pipeline, steps in named:
         if pipeline not in pipelines:
-            yield f"{origin} names pipeline {pipeline!r}: {_near(pipeline, pipelines)}"
+            yield f"{origin} names pipeline {pipeline!r}: {near(pipeline, pipelines)}"
             continue
         known = {name_of(step): step for step in pipelines[pipeline] if isinstance(step, dict)}
         for name, kwargs in steps.items():
             if name not in known:
-                yield f"{origin} names step {pipeline}.{name}: {_near(name, known)}"
+                yield f"{origin} names step {pipeline}.{name}: {near(name, known)}"
                 continue
             if pipeline == checked:
                 overlaid = {**known[name], "kwargs": {**known[name]["kwargs"], **kwargs}}
@@ -231,11 +221,6 @@ def _overlay_defects(
 
 
 _NAMING = "use a lower-case letter, then lower-case letters, digits and _ (63 at most)"
-
-
-def _near(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _made_by(steps: Sequence[Any]) -> list[str]:

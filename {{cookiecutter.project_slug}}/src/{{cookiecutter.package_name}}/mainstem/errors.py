@@ -1,5 +1,10 @@
 """What can go wrong for a user: one clear message each, with the place and the remedy."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "Damaged",
     "DatasetError",
@@ -9,7 +14,15 @@ __all__ = [
     "MainstemError",
     "SettingsError",
     "StepFailed",
+    "near",
 ]
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known."""
+    known = list(known)
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(sorted(known)) or 'none'}"
 
 
 class MainstemError(Exception):

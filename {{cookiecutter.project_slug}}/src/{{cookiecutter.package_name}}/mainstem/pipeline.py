@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "Ask",
     "Kind",
     "Label",
     "Pipeline",
+    "Schema",
     "Step",
     "Written",
     "ask_of",
@@ -37,19 +41,37 @@ class Resources(TypedDict, total=False):
     memory: str
 
 
+class Schema(TypedDict, total=False):
+    """What must be true of a table: types of columns, a dict or a `pl.Schema`, and rules by name.
+
+    A rule is a condition that must be true in each row; null is not true. Rows that break one fail
+    the step, or go to the output that `rejects` names, with their `reasons`; the function does not
+    return that output.
+    """
+
+    columns: Mapping[str, Any]
+    rules: Mapping[str, pl.Expr]
+    rejects: str
+
+
 class Step(_Required, total=False):
     """One step, as a data scientist declares it.
 
     `name` is by default the function's. `retries` counts further attempts after a failure.
-    `resources` and `timeout` (in seconds) are handed on to engines in the plan. `schema` maps an
-    output to its columns and their Polars types.
+    `resources` and `timeout` (in seconds) are handed on to engines in the plan. `schema` says what
+    must be true of an output that is a table:
+
+        "outputs": ["clean", "bad_trips"],
+        "schema": {"clean": {"columns": {"fare": pl.Float64, "zone": pl.Int64},
+                             "rules": {"the fare is positive": pl.col("fare") > 0},
+                             "rejects": "bad_trips"}}
     """
 
     name: str
     resources: Resources
     retries: int
     timeout: float
-    schema: dict[str, dict[str, Any]]
+    schema: dict[str, Schema]
 
 
 Pipeline = list[Step]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import code, keys
+from . import code, keys, schema
 from .checks import dependency_order, find_defects, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, ask_of, filled_in, kind_of
+from .pipeline import Ask, Kind, Schema, ask_of, filled_in, kind_of
 from .settings import Overlays
 
 __all__ = ["Plan", "PlannedStep", "freeze"]
@@ -33,13 +33,18 @@ class PlannedStep:
     filled_in: frozenset[str]
     retries: int
     engine: Mapping[str, Any]
-    schema: Mapping[str, Mapping[str, Any]]
+    schema: Mapping[str, Schema]
     parts: keys.Parts
 
     @property
     def ask(self) -> Ask:
         """For an effect: what tells whether the world holds it already."""
         return ask_of(self.function)
+
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """The outputs that its function returns; the runtime makes the others."""
+        return schema.returned(self.outputs, self.schema)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -137,10 +142,7 @@ def freeze(
             "code": reader.reached(step["function"]),
             "kwargs": keys.plain(kwargs),
             "files": keys.named_files(kwargs, environment.project.package),
-            "schema": {
-                output: {column: str(dtype) for column, dtype in columns.items()}
-                for output, columns in step.get("schema", {}).items()
-            },
+            "schema": schema.key_part(step.get("schema", {})),
             "order": list(step["inputs"]),
             "outputs": list(step["outputs"]),
         }
