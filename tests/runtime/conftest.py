@@ -11,6 +11,7 @@ import pytest
 from mainstem import testing
 from mainstem.databases.objects import Bucket
 
+from tests.runtime.clouds import Cloud
 from tests.runtime.packages import Package, WritePackage
 from tests.runtime.steps import World, world
 
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
     from mainstem.environments import Environment
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """Cloud Storage on the loopback interface, for as many buckets as tests ask for."""
+    with Cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=["memory", "directory", "cloud"])
 def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
-    """A new bucket: each test that takes it runs on both kinds."""
+    """A new bucket: each test that takes it runs on every kind, and sees the same."""
+    if request.param == "cloud":
+        cloud: Cloud = request.getfixturevalue("cloud")
+        return cloud.bucket()
     return Bucket.memory() if request.param == "memory" else Bucket.local(tmp_path / "bucket")
 
 

@@ -157,7 +157,7 @@ def test_a_namespace_reads_from_dev_and_brings_versions_of_its_own(bucket: Bucke
     with testing.temporary_environment(bucket=bucket):
         shared = databases.store("trips", TRIPS)
         testing.run_pipeline(STUDY, "training")
-    inside = Bucket(bucket.store, bucket.folder, "branches/x-12345678/")
+    inside = bucket.inside("branches/x-12345678/")
     with testing.temporary_environment(bucket=inside, checkout=branch) as environment:
         assert databases.load("count") == 1
         assert environment.title == "dev, namespace of feature/x"
@@ -171,6 +171,6 @@ def test_a_namespace_reads_from_dev_and_brings_versions_of_its_own(bucket: Bucke
 
 
 def test_a_source_that_is_no_table_is_named(environment: Environment) -> None:
-    obstore.put(environment.bucket.store, "sources/trips/one.parquet", b"no table")
+    obstore.put(environment.bucket.storage.store, "sources/trips/one.parquet", b"no table")
     with pytest.raises(errors.DatasetError, match=r"one\.parquet is no parquet file that can be read"):
         newest_source(environment.bucket, "trips")

@@ -151,7 +151,7 @@ def test_a_large_table_streams_and_its_path_is_its_identity(tmp_path: Path, monk
 @pytest.mark.parametrize("value", [{"a": 1}, (1, 2), pl.DataFrame({"a": [1]})], ids=type)
 def test_a_damaged_object_is_named(bucket: Bucket, value: Any, data: bytes) -> None:
     output = files.write(bucket, "data/p/d/one", value)
-    obstore.put(bucket.store, output.path, data)
+    obstore.put(bucket.storage.store, output.path, data)
     for form in ("whole", "lazy"):
         with pytest.raises(DatasetError, match=r"data/p/d/one\.\w+ is .*damaged"):
             files.read(bucket, output, form)
@@ -160,7 +160,7 @@ def test_a_damaged_object_is_named(bucket: Bucket, value: Any, data: bytes) -> N
 def test_a_table_that_another_took_the_place_of_is_named(bucket: Bucket) -> None:
     output = files.write(bucket, "data/p/d/one", pl.DataFrame({"a": [1]}))
     other = files.write(bucket, "data/p/d/other", pl.DataFrame({"a": [2]}))
-    obstore.put(bucket.store, output.path, bucket.get(other.path))
+    obstore.put(bucket.storage.store, output.path, bucket.get(other.path))
     with pytest.raises(DatasetError, match=r"data/p/d/one\.parquet"):
         files.read(bucket, output)
 
@@ -168,7 +168,7 @@ def test_a_table_that_another_took_the_place_of_is_named(bucket: Bucket) -> None
 @pytest.mark.parametrize("value", [{"a": 1}, (1, 2), pl.DataFrame({"a": [1]})], ids=type)
 def test_a_missing_object_is_named(bucket: Bucket, value: Any) -> None:
     output = files.write(bucket, "data/p/d/one", value)
-    obstore.delete(bucket.store, output.path)
+    obstore.delete(bucket.storage.store, output.path)
     for form in ("whole", "lazy"):
         with pytest.raises(DatasetError, match=r"data/p/d/one\.\w+ is missing"):
             files.read(bucket, output, form)

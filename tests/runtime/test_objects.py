@@ -50,8 +50,8 @@ def test_a_namespace_reads_what_lies_outside_namespaces_and_writes_to_itself(
     bucket: Bucket,
 ) -> None:
     one, other = (
-        Bucket(bucket.store, bucket.folder, "branches/one/"),
-        Bucket(bucket.store, bucket.folder, "branches/other/"),
+        bucket.inside("branches/one/"),
+        bucket.inside("branches/other/"),
     )
     bucket.create("data/shared.json", b"shared")
     one.create("branches/one/data/own.json", b"own")
@@ -105,7 +105,7 @@ def test_no_object_has_the_name(bucket: Bucket, key: str) -> None:
 @example("..")
 def test_every_name_stays_inside_the_bucket(key: str) -> None:
     folder = Path("/buckets/acme")
-    bucket = Bucket(Bucket.memory().store, folder.as_posix())
+    bucket = Bucket.local(folder)
     try:
         uri = bucket.uri(key)
     except DatasetError:

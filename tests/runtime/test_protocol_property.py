@@ -93,7 +93,7 @@ class Protocol(RuleBasedStateMachine):
         self.pipelines = {"first": first, "second": second}
         self.package = Package(self.folder, [*first, *second])
         dev = Bucket.local(self.folder / "bucket") if on_disk else Bucket.memory()
-        self.buckets = {"dev": dev, "x": Bucket(dev.store, dev.folder, NAMESPACE)}
+        self.buckets = {"dev": dev, "x": dev.inside(NAMESPACE)}
         self.outside = Outside()
         self.outside.__enter__()
         self.views: dict[tuple[str, str], list[Shown]] = {}

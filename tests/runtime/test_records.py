@@ -47,13 +47,13 @@ def failed(steps: Steps, at: str) -> str:
 @contextmanager
 def namespace(bucket: Bucket) -> Iterator[Environment]:
     """The namespace of a feature branch in a bucket of `dev`."""
-    inside = Bucket(bucket.store, bucket.folder, f"branches/{BRANCH.namespace}/")
+    inside = bucket.inside(f"branches/{BRANCH.namespace}/")
     with testing.temporary_environment(bucket=inside, checkout=BRANCH) as environment:
         yield environment
 
 
 def replace(environment: Environment, key: str, data: bytes) -> None:
-    obstore.put(environment.bucket.store, key, data)
+    obstore.put(environment.bucket.storage.store, key, data)
 
 
 # Who publishes
@@ -279,7 +279,7 @@ def test_a_view_that_lost_an_object_is_not_restored(environment: Environment) ->
     run(training(n=4))
     path = databases.find("raw").path
     run(training(n=6))
-    obstore.delete(environment.bucket.store, path)
+    obstore.delete(environment.bucket.storage.store, path)
     with pytest.raises(DatasetError, match=f"view 1 cannot be restored, it lost .*{path}"):
         records.rollback(environment.bucket, "training", 1)
     assert databases.load("raw") == 6
@@ -328,7 +328,7 @@ def test_dev_reuses_nothing_of_a_namespace(bucket: Bucket) -> None:
 def test_two_namespaces_do_not_meet(bucket: Bucket) -> None:
     with namespace(bucket):
         run(training())
-    with testing.temporary_environment(bucket=Bucket(bucket.store, bucket.folder, "branches/y-12345678/")):
+    with testing.temporary_environment(bucket=bucket.inside("branches/y-12345678/")):
         assert run(training()).computed == ["fetch", "halve", "total"]
 
 

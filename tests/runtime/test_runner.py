@@ -119,9 +119,9 @@ def test_a_step_whose_output_was_damaged_runs_again(environment: Environment, da
     first = run(training())
     path = first.run.record("halve").outputs["half"].path  # type: ignore[union-attr]  # it ran
     if damage == "gone":
-        obstore.delete(environment.bucket.store, path)
+        obstore.delete(environment.bucket.storage.store, path)
     else:
-        obstore.put(environment.bucket.store, path, b"12345")
+        obstore.put(environment.bucket.storage.store, path, b"12345")
     assert planned(training(), environment)["halve"] == f"run: its output half is {damage} in the bucket"
     assert run(training()).computed == ["halve"]
     assert databases.load("sum") == 6
@@ -443,7 +443,7 @@ def timed() -> pl.DataFrame:
 )
 @pytest.mark.usefixtures("environment")
 def test_a_schema_allows(schema: dict[str, Any]) -> None:
-    assert run([{**step(timed, [], ["t"]), "schema": {"t": schema}}]).view
+    assert run([{**step(timed, [], ["t"]), "schema": {"t": {"columns": schema}}}]).view
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_a_schema_allows(schema: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("environment")
 def test_a_schema_refuses(schema: dict[str, Any], told: str) -> None:
     with pytest.raises(StepFailed) as caught:
-        run([{**step(timed, [], ["t"]), "schema": {"t": schema}}])
+        run([{**step(timed, [], ["t"]), "schema": {"t": {"columns": schema}}}])
     assert told in str(caught.value)
     assert databases.datasets() == []
 
@@ -522,6 +522,10 @@ def test_a_sample_stands_in_for_a_source_that_nobody_has_brought(environment: En
     steps = [step(read, [], ["trips"], source="trips"), step(count_rows, ["trips"], ["count"])]
     frozen = plan.freeze("training", {"training": steps}, environment)
     samples = {"trips": make_table, "other": make_table}
+    if not environment.bucket.is_stand_in:  # where people work on their data, nothing is made up
+        with pytest.raises(DatasetError, match="there is no source 'trips' in dev: bring it with `data add"):
+            runner.start(frozen, environment, records.Request(), lambda _: None, samples=samples)
+        return
     runner.start(frozen, environment, records.Request(), lambda _: None, samples=samples)
     assert databases.load("count") == 3
     databases.store("trips", make_table(rows=9))

@@ -1,4 +1,4 @@
-"""The command of a project: `run`, `plan`, `show`, `runs`, `rollback` and `data`."""
+"""The command of a project: `run`, `plan`, `show`, `runs`, `rollback`, `gc`, `doctor` and `data`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from typing import Any, TextIO
 
 from obstore.exceptions import BaseError as StoreError
 
-from . import display, records, runner
+from . import display, doctor, records, runner
 from .checks import Pipelines, collect, no_pipeline
-from .environments import Environment, current, using
-from .errors import DefectsFound, MainstemError
+from .databases.objects import Bucket
+from .environments import Environment, current, namespace, using
+from .errors import DatasetError, DefectsFound, MainstemError
 from .plan import Plan, freeze
 from .settings import overlays
 
 __all__ = ["main"]
+
+_KEEP = 10  # different views
+_GRACE = 7 * 24  # hours
 
 _EPILOGUE = """\
 exit codes: 0 done; 1 a step failed; 2 something to put right first (command line, settings,
@@ -58,7 +62,7 @@ def main(
         stopped = runner.as_users_see_it(error)
         _print(display.failure(stopped, getattr(options, "pipeline", "")), sys.stderr)
         return stopped.exit_code
-    return 0
+    return session.exit_code
 
 
 class Session:
@@ -71,6 +75,7 @@ class Session:
         self.pipelines = pipelines
         self.samples = samples
         self.options = options
+        self.exit_code = 0
 
     def say(self, text: str) -> None:
         """Tell a person; with --json, standard output is left to the result."""
@@ -138,6 +143,33 @@ def _rollback(session: Session) -> dict[str, Any]:
     for step in effects:
         session.say(f"  {step} has written to the world and cannot be undone from here: the next run repairs it")
     return {"pipeline": asked.pipeline, "view": view.number, "restores": view.restores, "effects": effects}
+
+
+def _gc(session: Session) -> Any:
+    asked, bucket = session.options, session.environment.bucket
+    grace = datetime.timedelta(hours=asked.grace)
+    if asked.branch:
+        prefix = _namespace(bucket, asked.branch)
+        objects = records.remove_namespace(bucket, prefix, grace, dry_run=asked.dry_run)
+        garbage = records.Garbage(objects, [], [])
+    else:
+        garbage = records.collect_garbage(bucket, keep=asked.keep, grace=grace, dry_run=asked.dry_run)
+    return _listed(session, display.garbage(bucket, garbage, dry_run=asked.dry_run))
+
+
+def _doctor(session: Session) -> Any:
+    findings = doctor.examine(session.environment, session.pipelines, _KEEP, datetime.timedelta(hours=_GRACE))
+    session.exit_code = 2 if any(one.weight == "fault" for one in findings) else 0
+    return _listed(session, display.findings(session.environment, findings))
+
+
+def _namespace(bucket: Bucket, branch: str) -> str:
+    """The folder of a branch's namespace; raises DatasetError naming those that there are."""
+    for name in (namespace(f"refs/heads/{branch}"), branch):
+        if f"branches/{name}/" in bucket.namespaces:
+            return f"branches/{name}/"
+    known = ", ".join(prefix.split("/")[1] for prefix in bucket.namespaces)
+    raise DatasetError(f"there is no namespace of {branch!r} in {bucket.address}: there are {known or 'none'}")
 
 
 def _data_list(session: Session) -> Any:
@@ -208,6 +240,18 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "--to", dest="view", type=int, metavar="VIEW", help="the view's number (default: the one before)"
     )
+    gc = add(commands, "gc", _gc, "delete what neither the last views nor unfinished runs refer to")
+    gc.add_argument(
+        "--keep", type=_at_least_one, default=_KEEP, metavar="N", help=f"how many different views (default {_KEEP})"
+    )
+    gc.add_argument(
+        "--grace", type=float, default=_GRACE, metavar="HOURS", help=f"leave younger runs alone (default {_GRACE})"
+    )
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    gc.add_argument(
+        "--namespace", dest="branch", metavar="BRANCH", help="delete all that this branch's namespace holds"
+    )
+    add(commands, "doctor", _doctor, "look for damaged, missing and orphaned objects; changes nothing")
     data = commands.add_parser("data", help="list the sources, or bring one from outside").add_subparsers(
         title="commands", required=True, metavar="COMMAND"
     )
@@ -216,6 +260,12 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("source", metavar="NAME")
     bring.add_argument("file", type=Path, metavar="FILE", help="a .parquet or .csv file")
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least one view must be kept")
+    return int(text)
 
 
 def _public_functions(module: ModuleType | None) -> runner.Samples:

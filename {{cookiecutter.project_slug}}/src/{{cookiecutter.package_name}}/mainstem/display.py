@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from .databases import files
 from .databases.files import Output
 from .databases.objects import Bucket, Stat
 from .databases.sources import sources_in
+from .doctor import Finding
 from .environments import Environment
 from .errors import Damaged, DatasetError, Declined, MainstemError, StepFailed
-from .records import Decision, State, View
+from .records import Decision, Garbage, State, View
 from .runner import Outcome, Progress
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "dataset",
     "decisions",
     "failure",
+    "findings",
+    "garbage",
     "outcome",
     "outcome_json",
     "runs",
@@ -129,6 +133,30 @@ def runs(environment: Environment, pipeline: str, last: int) -> Shown:
         lines += [f"view {number} restores view {view.restores}"] if view.restores else []
     text = "\n".join(lines) or f"no runs of {pipeline} in {environment.title} yet"
     return text, {"runs": facts, "views": {number: view.run for number, view in views.items()}}
+
+
+def garbage(bucket: Bucket, found: Garbage, *, dry_run: bool) -> Shown:
+    """What was deleted, or would be."""
+    everything = [*found.objects, *found.documents]
+    size = sum(stat.size for stat in everything)
+    would = "would be " if dry_run else ""
+    lines = [f"run {run} {would or 'is '}given up" for run in found.given_up]
+    lines.append(f"{len(everything)} objects ({size:,} bytes) {would}deleted from {bucket.address}")
+    keys = [stat.key for stat in everything]
+    return "\n".join(lines), {
+        "deleted": [] if dry_run else keys,
+        "garbage": keys,
+        "bytes": size,
+        "given_up": found.given_up,
+    }
+
+
+def findings(environment: Environment, found: Sequence[Finding]) -> Shown:
+    """What is wrong first, then what is worth knowing."""
+    ordered = sorted(found, key=lambda one: one.weight)
+    rows = [[one.weight, one.text] for one in ordered]
+    text = _columns(rows) if rows else f"{environment.title} is well: {environment.bucket.address}"
+    return text, [asdict(one) for one in ordered]
 
 
 def table_file(path: Path) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from .settings import ENVIRONMENTS, Name, Settings, read_settings
 
 if TYPE_CHECKING:
     from .databases.objects import Bucket
+    from .databases.storages import Storage
 
 __all__ = ["Checkout", "Environment", "Project", "current", "detect", "namespace", "using"]
 
@@ -151,15 +152,26 @@ def _open(path: Path) -> Environment:
     project = Project.of(path.parent)
     checkout = detect(os.environ, project.root)
     settings = read_settings(path)[checkout.name]
-    storage = os.environ.get("MAINSTEM_STORAGE") or settings.storage
     prefix = f"branches/{checkout.namespace}/" if checkout.namespace else ""
-    if storage == "local":
-        bucket = Bucket.local(project.root / "buckets" / settings.bucket, prefix)
-    elif storage == "gcs":
-        bucket = Bucket.gcs(settings.bucket, prefix)
-    else:
-        raise SettingsError(f"MAINSTEM_STORAGE={storage!r}: set it to local or gcs")
-    return Environment(checkout, settings, project, bucket)
+    return Environment(checkout, settings, project, Bucket(_storage(settings, project), prefix))
+
+
+def _storage(settings: Settings, project: Project) -> Storage:
+    """Where the environment's bucket is. From then on, with a bucket of the cloud, no dataset touches a local disk."""
+    from .databases.storages import CloudStorage, Directory, keep_off_disk
+
+    kind = os.environ.get("MAINSTEM_STORAGE") or settings.storage
+    engine = os.environ.get("MAINSTEM_ENGINE") or "local"
+    if kind == "local":
+        if engine != "local":
+            raise SettingsError(f'local storage on {engine}, where nothing outlives a step: set storage = "gcs"')
+        return Directory(project.root / "buckets" / settings.bucket)
+    if kind == "gcs":
+        from .credentials import default_credentials
+
+        keep_off_disk()
+        return CloudStorage(settings.bucket, default_credentials(), os.environ.get("STORAGE_EMULATOR_HOST", ""))
+    raise SettingsError(f"MAINSTEM_STORAGE={kind!r}: set it to local or gcs")
 
 
 def _github(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -24,6 +24,13 @@ from .settings import Overlays
 __all__ = ["Outcome", "Progress", "Samples", "as_users_see_it", "execute", "request", "resume", "start"]
 
 _ATTEMPTS_TO_BEGIN = 5
+# What errors of the three storage libraries have in common, and what helps.
+_REMEDIES = {
+    "NoSuchBucket": "there is no such bucket, create it or mend environments.toml",
+    "403 Forbidden": "this identity may not use the bucket, give the service account access",
+    "401 Unauthorized": "the credentials are refused, log in again",
+    "No space left": "the disk is full, make room",
+}
 
 
 @dataclass(frozen=True)
@@ -169,5 +176,8 @@ def as_users_see_it(error: BaseException) -> MainstemError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
-    first_line = str(error).partition("\n")[0]
-    return DatasetError(f"the bucket or the disk failed: {type(error).__name__}: {first_line}")
+    text = str(error)
+    remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
+    remedy = next(remedies, "the bucket or the disk failed")
+    first_line = text.partition("\n")[0]
+    return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")

@@ -1,24 +1,34 @@
-"""What a project's tests need: an environment in memory, and running a pipeline in it."""
+"""What a project's tests need: an environment in memory, running a pipeline in it, and stopping it anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import databases, environments, runner
 from .checks import collect
 from .databases.objects import Bucket
 from .environments import Checkout, Environment, Project
 from .plan import freeze
+from .records import State
 from .settings import Overlays, Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["run_pipeline", "temporary_environment"]
+__all__ = [
+    "Fault",
+    "FaultyBucket",
+    "StopAt",
+    "Stopped",
+    "resume_pipeline",
+    "run_pipeline",
+    "temporary_environment",
+    "unfinished_runs",
+]
 
 
 @contextmanager
@@ -56,6 +66,97 @@ def run_pipeline(
     environment = environments.current()
     plan = freeze(name, collect(pipelines), environment, changes)
     return runner.start(plan, environment, runner.request(plan, **options), _unwatched)
+
+
+def resume_pipeline(pipelines: ModuleType | Mapping[str, Any], name: str, run: str) -> runner.Outcome:
+    """Finish a run in the current environment, as `run NAME --resume RUN` does."""
+    return runner.resume(name, pipelines, environments.current(), run, _unwatched)
+
+
+def unfinished_runs(name: str) -> list[str]:
+    """The runs of a pipeline that can be resumed, oldest first."""
+    state = State(environments.current().bucket, name)
+    published = {view.run for view in state.history().values()}
+    started = {run: found["start"].time for run, found in state.runs().items() if "start" in found}
+    return sorted(started.keys() - published, key=lambda run: (started[run], run))
+
+
+Fault = Callable[[Literal["before", "after"], str, str], None]
+"""Called before and after each operation of a bucket, with its verb and its key.
+
+What it raises, the operation raises.
+"""
+
+
+class Stopped(BaseException):
+    """The process has ended here. No `except Exception` holds it up, as none holds up a `kill -9`."""
+
+
+class StopAt:
+    """A fault: the process ends at one moment, counted from 0, and asks nothing of the bucket any more.
+
+    Each operation has two moments, before and after it. A test that tries them all:
+
+        for moment in itertools.count():
+            bucket, stop = Bucket.memory(), StopAt(moment)
+            with temporary_environment(sources, FaultyBucket(bucket, stop)), suppress(Stopped):
+                run_pipeline(pipelines, "training")
+            with temporary_environment(bucket=bucket):
+                for run in unfinished_runs("training"):
+                    resume_pipeline(pipelines, "training", run)
+                ...  # what must hold
+            if not stop.reached:
+                break
+    """
+
+    def __init__(self, moment: int) -> None:
+        self.moment = moment
+        self.passed = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether the process got that far."""
+        return self.passed > self.moment
+
+    def __call__(self, when: Literal["before", "after"], verb: str, key: str) -> None:
+        """Count this moment, and stop if it is the one, or after it."""
+        self.passed += 1
+        if self.reached:
+            raise Stopped(f"{when} {verb} {key}")
+
+
+def _through_fault(verb: str) -> Any:
+    operation = getattr(Bucket, verb)
+
+    def asked(self: FaultyBucket, key: str, *arguments: Any) -> Any:
+        self.fault("before", verb, key)
+        answer = operation(self, key, *arguments)
+        self.fault("after", verb, key)
+        return answer
+
+    return asked
+
+
+class FaultyBucket(Bucket):
+    """A bucket whose every operation passes by a fault."""
+
+    def __init__(self, bucket: Bucket, fault: Fault) -> None:
+        super().__init__(bucket.storage, bucket.prefix)
+        self.fault = fault
+
+    def inside(self, prefix: str) -> Bucket:
+        """The same bucket, with the same fault, as a namespace may use it."""
+        return FaultyBucket(super().inside(prefix), self.fault)
+
+    create = _through_fault("create")
+    delete = _through_fault("delete")
+    sink = _through_fault("sink")
+    scan = _through_fault("scan")
+    open = _through_fault("open")
+    find = _through_fault("find")
+    stat = _through_fault("stat")
+    list = _through_fault("list")
+    folders = _through_fault("folders")
 
 
 def _unwatched(progress: runner.Progress) -> None:

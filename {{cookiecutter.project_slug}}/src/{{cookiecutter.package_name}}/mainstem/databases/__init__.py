@@ -23,25 +23,27 @@ from .sources import newest_source, source_name
 
 if TYPE_CHECKING:
     from ..records import View
+    from .filesystem import BucketFiles
 
-__all__ = ["datasets", "exists", "load", "read", "refresh", "scan", "store"]
+__all__ = ["datasets", "exists", "filesystem", "load", "read", "refresh", "scan", "store"]
 
 _pinned: dict[tuple[Bucket, str], View | None] = {}
 
 
-def load(name: str) -> Any:
+def load(name: str, *, run: str | None = None) -> Any:
     """The value of a dataset, a table as `pl.DataFrame`.
 
-    `training.clean`, or `clean` where one pipeline alone makes it.
+    `training.clean`, or `clean` where one pipeline alone makes it. With `run` it is what that run
+    made, finished or not.
 
-    Raises DatasetError when no complete run has made it.
+    Raises DatasetError when no complete run, or not that run, has made it.
     """
-    return files.read(current().bucket, find(name))
+    return files.read(current().bucket, find(name, run))
 
 
-def scan(name: str) -> pl.LazyFrame:
+def scan(name: str, *, run: str | None = None) -> pl.LazyFrame:
     """A table, read as far as it is needed; raises DatasetError as `load` does, and for what is no table."""
-    output = find(name)
+    output = find(name, run)
     if output.columns is None:
         raise DatasetError(f"{name} is no table: take databases.load({name!r})")
     frame: pl.LazyFrame = files.read(current().bucket, output, "lazy")
@@ -86,22 +88,32 @@ def read(*, source: str, sources: Mapping[str, Output]) -> Output:
     return sources[source]
 
 
+def filesystem() -> BucketFiles:
+    """What this environment may read, as an fsspec file system, for libraries that take one."""
+    from .filesystem import BucketFiles
+
+    return BucketFiles(current().bucket)
+
+
 def refresh() -> None:
     """Forget the pinned views: from now on this process reads the newest ones."""
     _pinned.clear()
 
 
-def find(name: str) -> Output:
-    """The object behind a dataset's name; raises DatasetError saying which names there are."""
-    everything = _everything()
+def find(name: str, run: str | None = None) -> Output:
+    """The object behind a dataset's name, now or as a run made it; raises DatasetError saying which names there are."""
+    from ..records import made_by
+
+    everything = _everything() if run is None else made_by(current().bucket, run)
     named = _named(name, everything)
     if name in everything:
         return everything[name]
     if len(named) > 1:
         raise DatasetError(f"{name!r} is made by several pipelines: say which, {' or '.join(sorted(named))}")
     if not named:
-        known = ", ".join(sorted(everything)) or "none yet: run a pipeline first"
-        raise DatasetError(f"there is no dataset {name!r} in {current().title}: there are {known}")
+        known = ", ".join(sorted(everything)) or ("none" if run else "none yet: run a pipeline first")
+        where = current().title if run is None else f"run {run} in {current().title}"
+        raise DatasetError(f"there is no dataset {name!r} in {where}: there are {known}")
     return next(iter(named.values()))
 
 

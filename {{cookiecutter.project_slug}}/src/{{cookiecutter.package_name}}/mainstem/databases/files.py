@@ -53,7 +53,7 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
         suffix, data = _encode(value)
         return _in_hand(bucket, stem + suffix, data)
     key = f"{stem}.parquet"
-    if bucket.folder and (isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND):
+    if isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND:
         bucket.sink(key, value.lazy())
         return in_place(bucket, key, identity=key)
     buffer = io.BytesIO()
@@ -71,7 +71,7 @@ def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
     if stat is None:
         raise DatasetError(f"{bucket.uri(key)} is missing from the bucket")
     try:
-        shape = _shape(_scan(bucket, key))
+        shape = _shape(bucket.scan(key))
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
     return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *shape)
@@ -87,19 +87,25 @@ def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
     if not is_unchanged(bucket, output):
         how = "is damaged, or was copied or replaced since it was made" if bucket.stat(output.path) else "is missing"
         raise DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
-    frame = _scan(bucket, output.path)
+    frame = bucket.scan(output.path)
     if form == "lazy":
         return frame
     whole = frame.collect()
     return whole.to_pandas() if form == "pandas" else whole
 
 
-def is_unchanged(bucket: Bucket, output: Output) -> bool:
-    """Whether an object is there as it was made; in a copy of the bucket its etag differs, its bytes do not."""
+def is_unchanged(bucket: Bucket, output: Output, *, by_content: bool = False) -> bool:
+    """Whether an object is there as it was made; in a copy of the bucket its etag differs, its bytes do not.
+
+    `by_content` compares bytes also where the store says that nothing changed, if the object has a hash.
+    """
     stat = bucket.stat(output.path)
-    if stat is None or (stat.size, stat.etag) == (output.size, output.etag):
-        return stat is not None
-    return output.identity == _sha256(bucket.get(output.path))
+    if stat is None or stat.size != output.size:
+        return False
+    has_hash = output.identity.startswith("sha256:")
+    if stat.etag == output.etag and not (by_content and has_hash):
+        return True
+    return has_hash and output.identity == _sha256(bucket.get(output.path))
 
 
 def _encode(value: Any) -> tuple[str, bytes]:
@@ -132,12 +138,6 @@ def _decode(bucket: Bucket, output: Output) -> Any:
 def _in_hand(bucket: Bucket, key: str, data: bytes, table: pl.LazyFrame | None = None) -> Output:
     shape = (None, None) if table is None else _shape(table)
     return Output(key, _sha256(data), len(data), bucket.create(key, data), *shape)
-
-
-def _scan(bucket: Bucket, key: str) -> pl.LazyFrame:
-    if bucket.folder is None:
-        return pl.scan_parquet(bucket.get(key))
-    return pl.scan_parquet(bucket.uri(key), glob=False)
 
 
 def _shape(frame: pl.LazyFrame) -> tuple[int, dict[str, str]]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, GenericError
 
 from ..errors import DatasetError
+from .storages import CloudStorage, Directory, Memory, Storage
 
 if TYPE_CHECKING:
     import polars as pl
     from obstore import ObjectMeta
-    from obstore.store import ObjectStore
 
 __all__ = ["AlreadyExistsError", "Bucket", "Stat"]
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
 _NAMESPACES = "branches/"
+_ATTEMPTS_TO_LIST = 5
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -41,73 +46,86 @@ class Bucket:
     """A bucket as one environment or namespace may use it.
 
     Keys are relative to the bucket. Writing is allowed under `prefix` alone; reading also outside
-    all namespaces, where a namespace finds what `dev` has. `folder` is the directory of a local
-    bucket, or a `gs://` address, or None in memory: the address that Polars reads and writes by
-    itself.
+    all namespaces, where a namespace finds what `dev` has.
     """
 
-    def __init__(self, store: ObjectStore, folder: str | None, prefix: str = "") -> None:
-        self.store = store
-        self.folder = folder
+    def __init__(self, storage: Storage, prefix: str = "") -> None:
+        self.storage = storage
         self.prefix = prefix
 
     @classmethod
     def local(cls, directory: Path, prefix: str = "") -> Bucket:
         """A directory that stands in for a bucket."""
-        from obstore.store import LocalStore
-
-        return cls(LocalStore(directory, mkdir=True), directory.as_posix(), prefix)
+        return cls(Directory(directory), prefix)
 
     @classmethod
     def memory(cls, prefix: str = "") -> Bucket:
         """A bucket that is gone with the process, for tests."""
-        from obstore.store import MemoryStore
+        return cls(Memory(), prefix)
 
-        return cls(MemoryStore(), None, prefix)
-
-    @classmethod
-    def gcs(cls, name: str, prefix: str = "") -> Bucket:
-        """A bucket of Google Cloud Storage, with the application default credentials."""
-        from obstore.store import GCSStore
-
-        return cls(GCSStore(name), f"gs://{name}", prefix)
+    def inside(self, prefix: str) -> Bucket:
+        """The same bucket, as the namespace in the folder `prefix` may use it."""
+        return Bucket(self.storage, prefix)
 
     @property
     def is_stand_in(self) -> bool:
         """Whether this is no bucket of the cloud, but a directory or memory in its place."""
-        return not (self.folder or "").startswith("gs://")
+        return not isinstance(self.storage, CloudStorage)
 
     @property
     def address(self) -> str:
         """Where this environment's or namespace's objects lie, for people."""
-        return f"{self.folder or 'memory:/'}/{self.prefix}"
+        return f"{self.storage.address}/{self.prefix}"
 
     @property
     def prefixes(self) -> tuple[str, ...]:
         """Where names are looked up: here and then, in a namespace, in `dev`."""
         return (self.prefix, "") if self.prefix else ("",)
 
+    @property
+    def namespaces(self) -> list[str]:
+        """The prefixes of all namespaces in the bucket; a namespace sees its own alone."""
+        if self.prefix:
+            return [self.prefix]
+        found = _listed(lambda: obstore.list_with_delimiter(self.storage.store, _NAMESPACES))
+        return [f"{path}/" for path in sorted(found["common_prefixes"]) if _SEGMENT.fullmatch(path.rpartition("/")[2])]
+
     def create(self, key: str, data: bytes) -> str:
         """Store a new object, and return its etag.
 
-        Raises AlreadyExistsError, and changes nothing, where there is one.
+        Raises AlreadyExistsError, and changes nothing, where there is another one. The same bytes may be there: a
+        request that was repeated, because its answer was lost, meets what it has made itself.
         """
-        done = obstore.put(self.store, self._writable(key), data, mode="create")
+        try:
+            done = obstore.put(self.storage.store, self._writable(key), data, mode="create")
+        except AlreadyExistsError:
+            if self.find(key) != data:
+                raise
+            stat = self.stat(key)
+            return stat.etag if stat else ""
         return done["e_tag"] or ""
+
+    def delete(self, key: str) -> None:
+        """Delete an object; where there is none, nothing happens."""
+        with suppress(FileNotFoundError):
+            obstore.delete(self.storage.store, self._writable(key))
 
     def sink(self, key: str, frame: pl.LazyFrame) -> None:
         """Stream a table into a new object, which is there whole or not at all."""
-        uri = f"{self.folder}/{self._writable(key)}"
-        if not self.is_stand_in:
-            frame.sink_parquet(uri)
-            return
-        frame.sink_parquet(f"{uri}.part", mkdir=True)  # a directory shows what is half written
-        obstore.rename(self.store, f"{key}.part", key, overwrite=False)
+        self.storage.sink(self._writable(key), frame)
+
+    def scan(self, key: str) -> pl.LazyFrame:
+        """A table, read as far as it is needed."""
+        return self.storage.scan(self._readable(key))
+
+    def open(self, key: str) -> BinaryIO:
+        """An object as a file to read."""
+        return self.storage.open(self._readable(key))
 
     def find(self, key: str) -> bytes | None:
         """The bytes of an object, or None where there is none."""
         try:
-            return bytes(obstore.get(self.store, self._readable(key)).bytes())
+            return bytes(obstore.get(self.storage.store, self._readable(key)).bytes())
         except FileNotFoundError:
             return None
 
@@ -121,33 +139,56 @@ class Bucket:
     def stat(self, key: str) -> Stat | None:
         """What the store says of one object, or None where there is none."""
         try:
-            return _stat(obstore.head(self.store, self._readable(key)))
+            return _stat(obstore.head(self.storage.store, self._readable(key)))
         except FileNotFoundError:
             return None
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in a folder, sorted."""
-        found = obstore.list_with_delimiter(self.store, self._readable(folder))
+        found = _listed(lambda: obstore.list_with_delimiter(self.storage.store, self._readable(folder)))
         return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def list(self, folder: str) -> list[Stat]:
         """The objects under a folder, sorted by key."""
-        found = obstore.list(self.store, self._readable(folder)).collect()
+        found = _listed(lambda: obstore.list(self.storage.store, self._readable(folder)).collect())
+        self.storage.check(*(meta["path"] for meta in found))
         return sorted((_stat(meta) for meta in found), key=lambda stat: stat.key)
 
+    def now(self) -> datetime:
+        """The time by the store's own clock, which an object that is made and taken away again tells."""
+        folder = f"{self.prefix}clock"
+        key = f"{folder}/{secrets.token_hex(8)}.json"
+        self.create(key, b"{}")
+        time = next(stat.time for stat in self.list(folder) if stat.key == key)
+        self.delete(key)
+        return time
+
     def uri(self, key: str) -> str:
-        """The address of an object, for Polars and for people."""
-        return f"{self.folder or 'memory:/'}/{self._readable(key)}"
+        """The address of an object, for people."""
+        return f"{self.storage.address}/{self._readable(key)}"
 
     def _writable(self, key: str) -> str:
         if not _valid(key).startswith(self.prefix) or (not self.prefix and key.startswith(_NAMESPACES)):
             raise DatasetError(f"{key!r} lies outside {self.prefix or 'the environment'}: nothing is written there")
+        self.storage.check(key)
         return key
 
     def _readable(self, key: str) -> str:
         if _valid(key).startswith(_NAMESPACES) and not (self.prefix and key.startswith(self.prefix)):
             raise DatasetError(f"{key!r} belongs to another namespace: nothing is read from there")
+        self.storage.check(key)
         return key
+
+
+def _listed(ask: Callable[[], _T]) -> _T:
+    """A list, asked for again where the answer broke off: obstore repeats all requests but that."""
+    for _ in range(_ATTEMPTS_TO_LIST - 1):
+        try:
+            return ask()
+        except GenericError as error:
+            if "ListResponseBody" not in str(error):
+                raise
+    return ask()
 
 
 def _valid(key: str) -> str:

@@ -5,17 +5,19 @@ carries it: create an object if it is absent. Nothing is updated in place, there
 all times are the store's own. Read it in the order of a run:
 
 `documents` (what is written) -> `state` (where) -> `start` (look, decide, pin) -> `run` (join,
-inputs, commit) -> `views` (finish, roll back).
+inputs, commit) -> `views` (finish, roll back), `collection` (gc).
 """
 
+from .collection import Garbage, collect_garbage, remove_namespace
 from .documents import Record, Start, View
 from .run import Run, Void, another_plan, join
 from .start import Decision, Request, begin, decide, look, new_run_id
-from .state import State, pipelines_in, visible
+from .state import State, made_by, pipelines_in, visible
 from .views import finish, rollback
 
 __all__ = [
     "Decision",
+    "Garbage",
     "Record",
     "Request",
     "Run",
@@ -25,12 +27,15 @@ __all__ = [
     "Void",
     "another_plan",
     "begin",
+    "collect_garbage",
     "decide",
     "finish",
     "join",
     "look",
+    "made_by",
     "new_run_id",
     "pipelines_in",
+    "remove_namespace",
     "rollback",
     "visible",
 ]

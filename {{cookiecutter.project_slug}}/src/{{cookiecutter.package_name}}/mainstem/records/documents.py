@@ -146,6 +146,11 @@ class View(Document):
         return {name: output for record in self.records.values() for name, output in record.outputs.items()}
 
     @property
+    def paths(self) -> frozenset[str]:
+        """The objects behind the datasets."""
+        return frozenset(output.path for output in self.outputs.values())
+
+    @property
     def start_time(self) -> datetime.datetime:
         """When its run began, by the store's clock."""
         return datetime.datetime.fromisoformat(self.started)

@@ -16,7 +16,8 @@ from importlib import metadata
 from typing import Literal
 
 from .. import __version__, keys
-from ..databases.files import Output
+from ..databases.files import Output, is_unchanged
+from ..databases.objects import Bucket, Stat
 from ..databases.sources import newest_source
 from ..environments import Environment
 from ..errors import DatasetError
@@ -40,11 +41,12 @@ class Request:
 class Situation:
     """What the bucket shows as a run is planned: views to build on, records of unfinished runs, objects present."""
 
+    bucket: Bucket
     pins: list[Pin]
     base: View | None
     outer: View | None
     unfinished: list[Records]
-    present: dict[str, tuple[int, str]]
+    present: dict[str, Stat]
     sources: dict[str, Output]
     foreign: dict[str, Output]
 
@@ -64,10 +66,12 @@ class Situation:
 
     def can_be_reused(self, record: Record) -> bool:
         """Whether the outputs of a record are there, unchanged, and were not withdrawn."""
-        return all(
-            self.present.get(output.path) == (output.size, output.etag) and output.path not in self.withdrawn
-            for output in record.outputs.values()
-        )
+        return all(self.shows(one) and one.path not in self.withdrawn for one in record.outputs.values())
+
+    def shows(self, output: Output) -> bool:
+        """Whether an object is there as it was made; where the list tells another etag, the object itself is asked."""
+        stat = self.present.get(output.path)
+        return stat is not None and (stat.etag == output.etag or is_unchanged(self.bucket, output))
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,9 @@ def look(plan: Plan, environment: Environment) -> Situation:
     found = {name: newest_source(bucket, name) for step in plan.steps for name in step.sources}
     unfinished = list(_unfinished(state, times.get(number)))
     folders = [f"{prefix}{folder}" for prefix in bucket.prefixes for folder in (f"data/{plan.pipeline}", "sources")]
-    present = {stat.key: (stat.size, stat.etag) for folder in folders for stat in bucket.list(folder)}
+    present = {stat.key: stat for folder in folders for stat in bucket.list(folder)}
     sources = {name: output for name, output in found.items() if output}
-    return Situation(list(dict.fromkeys(pins)), base, outer, unfinished, present, sources, foreign)
+    return Situation(bucket, list(dict.fromkeys(pins)), base, outer, unfinished, present, sources, foreign)
 
 
 def decide(plan: Plan, situation: Situation, request: Request) -> list[Decision]:
@@ -215,7 +219,7 @@ def _changes(step: PlannedStep, situation: Situation, identities: dict[str, str]
     for name, output in latest.outputs.items():
         if output.path in situation.withdrawn:
             return [f"its output {name} was withdrawn by a rollback"]
-        if situation.present.get(output.path) != (output.size, output.etag):
+        if not situation.shows(output):
             how = "changed" if output.path in situation.present else "gone"
             return [f"its output {name} is {how} in the bucket"]
     raise AssertionError("a record with this key and all its outputs is reused")

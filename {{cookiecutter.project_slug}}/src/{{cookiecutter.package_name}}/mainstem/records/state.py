@@ -6,11 +6,12 @@ import datetime
 import re
 from collections import defaultdict
 
+from ..databases.files import Output
 from ..databases.objects import AlreadyExistsError, Bucket, Stat
 from ..errors import Damaged, DatasetError, Declined
 from .documents import Pin, Record, Start, View
 
-__all__ = ["State", "pipelines_in", "visible"]
+__all__ = ["State", "made_by", "pipelines_in", "visible"]
 
 _VIEW = re.compile(r"(\d+)\.json")
 
@@ -23,6 +24,7 @@ class State:
         self.pipeline = pipeline
         self.prefix = bucket.prefix if prefix is None else prefix
         self.folder = f"{self.prefix}state/{pipeline}"
+        self._views: dict[int, View] = {}  # none ever changes
 
     @property
     def outer(self) -> State | None:
@@ -41,8 +43,10 @@ class State:
 
     def view(self, number: int) -> View:
         """A view by its number; raises DatasetError when it is missing or damaged."""
-        key = self._view_key(number)
-        return View.decoded(self.bucket.get(key), self.bucket.uri(key))
+        if number not in self._views:
+            key = self._view_key(number)
+            self._views[number] = View.decoded(self.bucket.get(key), self.bucket.uri(key))
+        return self._views[number]
 
     def newest(self) -> tuple[int, View | None]:
         """The number of the newest view, and the view; 0 and None when there is none."""
@@ -75,10 +79,15 @@ class State:
     def start(self, run: str) -> tuple[Start, datetime.datetime]:
         """What a run was started with, and the store's time of that; raises Declined for no such run."""
         key = self._run_key(run, "start")
-        times = {stat.key: stat.time for stat in self.bucket.list(f"{self.folder}/runs/{run}")}
+        times = {stat.key: stat.time for stat in self.bucket.list(self._run_folder(run))}
         if key not in times:
             raise Declined(f"{self.pipeline} has no run {run!r} in {self.bucket.address}: see `runs {self.pipeline}`")
-        return Start.decoded(self.bucket.get(key), self.bucket.uri(key)), times[key]
+        return self.start_of(run), times[key]
+
+    def start_of(self, run: str) -> Start:
+        """What a run that is known to exist was started with."""
+        key = self._run_key(run, "start")
+        return Start.decoded(self.bucket.get(key), self.bucket.uri(key))
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -90,6 +99,13 @@ class State:
         found = self.bucket.find(key)
         return None if found is None else Record.decoded(found, self.bucket.uri(key))
 
+    def outputs_so_far(self, run: str) -> dict[str, Output]:
+        """The datasets that a run has taken over or made itself; none for a run that is not there."""
+        names = [stat.key.rpartition("/")[2].removesuffix(".json") for stat in self.bucket.list(self._run_folder(run))]
+        records = [record for name in names if name != "start" and (record := self.record(run, name))]
+        taken = self.start_of(run).reused.values() if "start" in names else ()
+        return {name: output for record in (*taken, *records) for name, output in record.outputs.items()}
+
     def create_record(self, run: str, record: Record) -> bool:
         """Commit a step in a run; False when another attempt has."""
         return self._create(self._run_key(run, record.step), record.encoded())
@@ -97,8 +113,11 @@ class State:
     def _view_key(self, number: int) -> str:
         return f"{self.folder}/views/{number:06}.json"
 
+    def _run_folder(self, run: str) -> str:
+        return f"{self.folder}/runs/{run}"
+
     def _run_key(self, run: str, name: str) -> str:
-        return f"{self.folder}/runs/{run}/{name}.json"
+        return f"{self._run_folder(run)}/{name}.json"
 
     def _create(self, key: str, data: bytes) -> bool:
         try:
@@ -120,6 +139,17 @@ def visible(bucket: Bucket, pipeline: str) -> View | None:
     if view is None and state.outer:
         _, view = state.outer.newest()
     return view
+
+
+def made_by(bucket: Bucket, run: str) -> dict[str, Output]:
+    """The datasets of one run as `pipeline.dataset`: what it published or, if it has not, what it has made so far."""
+    found: dict[str, Output] = {}
+    for pipeline in pipelines_in(bucket):
+        for state in (State(bucket, pipeline, prefix) for prefix in bucket.prefixes):
+            published = [view.outputs for view in state.history().values() if view.run == run]
+            outputs = published[0] if published else state.outputs_so_far(run)
+            found |= {f"{pipeline}.{name}": output for name, output in outputs.items()}
+    return found
 
 
 def readable_record(state: State, run: str, step: str) -> Record | None:

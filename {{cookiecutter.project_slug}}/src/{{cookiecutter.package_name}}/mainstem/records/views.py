@@ -62,9 +62,9 @@ def rollback(bucket: Bucket, pipeline: str, to: int | None = None) -> tuple[View
         to = old.number  # a view that appears meanwhile is withdrawn too, not restored
         _check_present(bucket, old)
         passed = [view for one, view in history.items() if one > old.number]
-        gone = {path for view in passed for path in (*_paths(view), *view.withdrawn)} | set(old.withdrawn)
+        gone = {path for view in passed for path in (*view.paths, *view.withdrawn)} | set(old.withdrawn)
         made_here = (f"{bucket.prefix}data/", "data/")  # sources are nobody's to withdraw
-        withdrawn = sorted(path for path in gone - _paths(old) if path.startswith(made_here))
+        withdrawn = sorted(path for path in gone - old.paths if path.startswith(made_here))
         run = f"rollback-{new_run_id()}"
         restored = View(number + 1, pipeline, run, old.started, old.records, old.number, withdrawn)
         if state.create_view(restored):
@@ -105,8 +105,8 @@ def _target(state: State, history: dict[int, View], to: int | None) -> View:
         return state.view(to)
     newest = history[max(history)]
     for number in sorted(history, reverse=True):
-        paths = _paths(history[number])
-        if paths and paths != _paths(newest) and not paths & set(newest.withdrawn):
+        paths = history[number].paths
+        if paths and paths != newest.paths and not paths & set(newest.withdrawn):
             return history[number]
     raise Declined(f"{state.pipeline} has no earlier view with other datasets: there is nothing to roll back to")
 
@@ -115,10 +115,6 @@ def _check_present(bucket: Bucket, view: View) -> None:
     gone = [bucket.uri(output.path) for output in view.outputs.values() if not is_unchanged(bucket, output)]
     if gone:
         raise DatasetError(f"view {view.number} cannot be restored, it lost {', '.join(gone)}")
-
-
-def _paths(view: View) -> frozenset[str]:
-    return frozenset(output.path for output in view.outputs.values())
 
 
 def _undone_effects(newest: View, old: View) -> list[str]:

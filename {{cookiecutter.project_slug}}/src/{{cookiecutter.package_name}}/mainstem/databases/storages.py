@@ -1,0 +1,217 @@
+"""Where a bucket's bytes are: Cloud Storage, a directory or memory, behind the same few methods.
+
+Polars moves tables, obstore everything else, and gcsfs gives the files that other libraries expect. The options of all
+three come from one object, so that they cannot reach different places or act as different identities.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import obstore
+import polars as pl
+
+from ..errors import DatasetError
+
+if TYPE_CHECKING:
+    from obstore.store import GCSCredential, GCSStore, LocalStore, MemoryStore, ObjectStore
+
+    from ..credentials import Credentials
+
+__all__ = ["CloudStorage", "Directory", "Memory", "Storage", "keep_off_disk"]
+
+
+class Storage(Protocol):
+    """What a bucket needs of the place where its objects lie. `address` is for people."""
+
+    @property
+    def address(self) -> str:
+        """The address of the bucket itself, for people and logs."""
+        ...
+
+    @property
+    def store(self) -> ObjectStore:
+        """The objects, for obstore."""
+        ...
+
+    def check(self, *keys: str) -> None:
+        """Raise DatasetError where keys that look right lead out of the bucket."""
+        ...
+
+    def scan(self, key: str) -> pl.LazyFrame:
+        """A parquet object, read as far as it is needed."""
+        ...
+
+    def sink(self, key: str, frame: pl.LazyFrame) -> None:
+        """Stream a table into a new object, which is there whole or not at all."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """An object as a file to read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Gone with the process, for tests."""
+
+    address: str = "memory:/"
+
+    @cached_property
+    def store(self) -> MemoryStore:  # noqa: D102 - as Storage's, here and below
+        from obstore.store import MemoryStore
+
+        return MemoryStore()
+
+    def check(self, *keys: str) -> None:
+        """Nothing leads out of memory."""
+
+    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
+        return pl.scan_parquet(self.open(key))
+
+    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
+        buffer = io.BytesIO()
+        frame.sink_parquet(buffer)
+        obstore.put(self.store, key, buffer.getvalue(), mode="create")
+
+    def open(self, key: str) -> BinaryIO:  # noqa: D102
+        return io.BytesIO(obstore.get(self.store, key).bytes())
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that stands in for a bucket."""
+
+    path: Path
+
+    @property
+    def address(self) -> str:  # noqa: D102
+        return self.path.as_posix()
+
+    @cached_property
+    def store(self) -> LocalStore:  # noqa: D102
+        from obstore.store import LocalStore
+
+        return LocalStore(self.path, mkdir=True)
+
+    def check(self, *keys: str) -> None:
+        """No symbolic link below the directory is followed: it could lead anywhere."""
+        # os.path, because this happens to every object of a list
+        root, folders = os.path.realpath(self.path), {key.rpartition("/")[0] for key in keys}
+        linked = [one for one in folders if os.path.realpath(f"{root}/{one}") != f"{root}/{one}".rstrip("/")]
+        linked += [key for key in keys if os.path.islink(f"{root}/{key}")]  # noqa: PTH114
+        if linked:
+            raise DatasetError(f"{self.path / linked[0]} lies behind a symbolic link: put the files themselves there")
+
+    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
+        return pl.scan_parquet(self.path / key, glob=False)
+
+    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
+        # A directory shows what is half written, so that is done under another name.
+        frame.sink_parquet(f"{self.path / key}.part", mkdir=True)
+        obstore.rename(self.store, f"{key}.part", key, overwrite=False)
+
+    def open(self, key: str) -> BinaryIO:  # noqa: D102
+        return (self.path / key).open("rb")
+
+
+@dataclass(frozen=True)
+class CloudStorage:
+    """A bucket of Google Cloud Storage, used as one identity.
+
+    `endpoint` is another server that speaks its protocol, as in the variable STORAGE_EMULATOR_HOST.
+    """
+
+    bucket: str
+    credentials: Credentials = field(compare=False)
+    endpoint: str = ""
+
+    @property
+    def address(self) -> str:  # noqa: D102
+        return f"gs://{self.bucket}"
+
+    @cached_property
+    def store(self) -> GCSStore:  # noqa: D102
+        from obstore.store import GCSStore
+
+        plain = self.endpoint.startswith("http://")
+        return GCSStore(
+            self.bucket,
+            config={"base_url": self.endpoint} if self.endpoint else {},
+            client_options={"allow_http": plain},
+            credential_provider=self._for_obstore,
+        )
+
+    def check(self, *keys: str) -> None:
+        """A bucket has no links."""
+
+    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
+        return pl.scan_parquet(f"{self.address}/{key}", glob=False, **self._polars_options)
+
+    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
+        frame.sink_parquet(f"{self.address}/{key}", **self._polars_options)
+
+    def open(self, key: str) -> BinaryIO:  # noqa: D102
+        opened: BinaryIO = self._filesystem.open(f"{self.bucket}/{key}", "rb")
+        return opened
+
+    @cached_property
+    def _filesystem(self) -> Any:
+        if self.endpoint:  # gcsfs would ask Google what type of bucket this is
+            os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+        import gcsfs
+
+        return gcsfs.GCSFileSystem(
+            token=self.credentials.google, endpoint_url=self.endpoint or None, use_listings_cache=False
+        )
+
+    @property
+    def _polars_options(self) -> dict[str, Any]:
+        # Explicit, because without it Polars looks for an identity of its own.
+        options = {"google_base_url": self.endpoint} if self.endpoint else {}
+        return {"storage_options": options, "credential_provider": self._for_polars}
+
+    def _for_obstore(self) -> GCSCredential:
+        token, expires = self.credentials.token()
+        return {"token": token, "expires_at": expires}
+
+    def _for_polars(self) -> tuple[dict[str, str], int | None]:
+        token, expires = self.credentials.token()
+        return {"bearer_token": token}, None if expires is None else int(expires.timestamp())
+
+
+def keep_off_disk() -> None:
+    """See to it that neither Polars nor temporary files put a dataset on a local disk, for the rest of this process.
+
+    A query that would have to spill fails instead. Temporary files, which some libraries insist on, lie in memory
+    where the system has a folder for that.
+    """
+    os.environ["POLARS_OOC_DISK_BUDGET_MB"] = "0"
+    if folder := _memory_folder():
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        os.environ["POLARS_TEMP_DIR"] = os.environ["POLARS_OOC_SPILL_DIR"] = folder
+    pl.Config.reload_env_vars()
+
+
+def _memory_folder() -> str | None:
+    """The folder for temporary files if that is in memory, else shared memory; None where there is neither."""
+    candidates = (tempfile.gettempdir(), "/dev/shm")  # noqa: S108 - tempfile makes the names in it
+    return next((folder for folder in candidates if _filesystem_type(folder) in ("tmpfs", "ramfs")), None)
+
+
+def _filesystem_type(folder: str) -> str:
+    """The type of the file system that a folder lies on, as Linux tells it; "" elsewhere."""
+    try:
+        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    mounts = {fields[1]: fields[2] for fields in map(str.split, lines)}
+    real = Path(folder).resolve()
+    above = (mounts[str(parent)] for parent in (real, *real.parents) if str(parent) in mounts)
+    return next(above, "")

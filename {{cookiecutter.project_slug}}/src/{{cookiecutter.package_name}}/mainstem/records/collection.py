@@ -1,0 +1,209 @@
+"""Collection: deleting what nobody refers to any more, while runs begin, go on and finish.
+
+Kept is what the last views with different objects show, what runs that can still finish pin, and what runs younger
+than the grace period have made. Older runs that have not finished are given up: a view that names them comes first,
+so that they refuse to go on, and so that a run which has looked at the bucket before that view begins again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..databases.objects import Bucket, Stat
+from ..errors import Damaged, Declined
+from .documents import View
+from .start import new_run_id
+from .state import State
+
+__all__ = ["Garbage", "collect_garbage", "remove_namespace"]
+
+_ATTEMPTS_TO_MARK = 5
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Objects that nobody refers to, documents of runs that are over, and the unfinished runs that are given up."""
+
+    objects: list[Stat]
+    documents: list[Stat]
+    given_up: list[str]
+
+
+def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry_run: bool = False) -> Garbage:
+    """Delete what neither the last `keep` views nor any run that may finish refers to.
+
+    In `dev` that includes its namespaces, which refer to its objects; inside a namespace it is its own objects alone.
+    Raises Damaged when a newest view, or the start of a young run, does not tell what it refers to: nothing is deleted
+    then.
+    """
+    oldest = bucket.now() - grace
+    given_up: set[str] = set()
+    for _ in range(_ATTEMPTS_TO_MARK):
+        places = _survey(bucket, oldest)
+        given_up |= {run for place in places if place.views for run in place.abandoned}
+        referred = _referred(places, keep, given_up)
+        planned = _garbage(places, _objects(places), referred, given_up)
+        if dry_run or not (planned.objects or planned.documents):
+            return planned
+        if all(_mark(place) for place in places if place.views):
+            break
+    else:
+        raise Declined("other runs publish faster than gc can tell them that it begins: try again")
+    # What was referred to before the objects are listed, and after: only what neither knows of goes.
+    places = _survey(bucket, oldest)
+    referred = _referred(places, keep, set())
+    objects = _objects(places)
+    places = _survey(bucket, oldest)
+    garbage = _garbage(places, objects, referred | _referred(places, keep, set()), given_up)
+    for stat in [*garbage.objects, *garbage.documents]:
+        _inside(bucket, stat.key).delete(stat.key)
+    return garbage
+
+
+def remove_namespace(bucket: Bucket, prefix: str, grace: datetime.timedelta, *, dry_run: bool = False) -> list[Stat]:
+    """Delete all that a namespace holds; raises Declined while a run there is younger than `grace` and unfinished."""
+    inside = bucket.inside(prefix)
+    for place in _survey(inside, inside.now() - grace):
+        busy = [run for run in place.runs if run not in place.over and place.is_young(run)]
+        if busy:
+            raise Declined(f"run {busy[0]} of {place.state.pipeline} may still go on there: shorten --grace to end it")
+    # Views go first, the oldest of them first: who reads meanwhile sees the newest, or none.
+    objects = inside.list(prefix.rstrip("/"))
+    objects.sort(key=lambda stat: ("/views/" not in stat.key, stat.key))
+    for stat in () if dry_run else objects:
+        inside.delete(stat.key)
+    return objects
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One pipeline, in the environment or in a namespace, as it was listed; `oldest` begins the grace period."""
+
+    state: State
+    runs: dict[str, dict[str, Stat]]
+    views: dict[int, View]
+    oldest: datetime.datetime
+
+    @property
+    def over(self) -> set[str]:
+        """Runs that have published, or were given up."""
+        return {run for view in self.views.values() for run in (view.run, *view.collected)}
+
+    @property
+    def abandoned(self) -> set[str]:
+        """Runs to give up: begun before the grace period, and not over."""
+        return {run for run, found in self.runs.items() if "start" in found and not self.is_young(run)} - self.over
+
+    @property
+    def live(self) -> set[str]:
+        """Runs that may go on, or are too young to tell."""
+        return {run for run in self.runs if self.is_young(run)} | self.abandoned
+
+    def is_young(self, run: str) -> bool:
+        """Whether a run began within the grace period; without its start, whether any record is that young."""
+        documents = self.runs[run]
+        told = [documents["start"]] if "start" in documents else documents.values()
+        return any(stat.time >= self.oldest for stat in told)
+
+    def kept(self, keep: int) -> list[View]:
+        """The newest views, as many as it takes to have `keep` different ones."""
+        different: set[frozenset[str]] = set()
+        kept = []
+        for number in sorted(self.views, reverse=True):
+            view = self.views[number]
+            if view.paths and len(different | {view.paths}) > keep:
+                break
+            different |= {view.paths} - {frozenset()}
+            kept.append(view)
+        return kept
+
+    def pinned(self, run: str) -> set[str]:
+        """The objects that a run may read or take over, wherever it goes on."""
+        start = self.state.start_of(run)
+        taken = [output for record in start.reused.values() for output in record.outputs.values()]
+        pinned = [
+            State(self.state.bucket, pin.pipeline, pin.prefix).view(pin.number) for pin in start.pins if pin.number
+        ]
+        return {output.path for output in (*taken, *start.foreign.values())}.union(*(view.paths for view in pinned))
+
+
+@dataclass(frozen=True)
+class _Referred:
+    """What must stay: these paths, what live runs have made, and the documents of kept runs, by folder and run."""
+
+    paths: set[str]
+    live: set[tuple[str, str]]
+    kept: set[tuple[str, str]]
+
+    def __or__(self, other: _Referred) -> _Referred:
+        return _Referred(self.paths | other.paths, self.live | other.live, self.kept | other.kept)
+
+
+def _survey(bucket: Bucket, oldest: datetime.datetime) -> list[_Place]:
+    """All pipelines in reach; the runs are listed before the views, so that one which finishes meanwhile is seen."""
+    prefixes = [bucket.prefix] if bucket.prefix else ["", *bucket.namespaces]
+    places = [bucket.inside(prefix) for prefix in prefixes]
+    states = [State(place, name) for place in places for name in place.folders(f"{place.prefix}state")]
+    runs = [state.runs() for state in states]
+    return [_Place(state, found, state.history(), oldest) for state, found in zip(states, runs, strict=True)]
+
+
+def _referred(places: Iterable[_Place], keep: int, given_up: set[str]) -> _Referred:
+    referred = _Referred(set(), set(), set())
+    for place in places:
+        newest = place.views.get(max(place.views, default=0))
+        if newest and not newest.run:
+            raise Damaged(f"view {newest.number} of {place.state.pipeline} is damaged: roll back to an earlier one")
+        views, live = place.kept(keep), place.live - given_up
+        paths = {path for view in views for path in view.paths}
+        referred |= _Referred(
+            paths.union(*(place.pinned(run) for run in live if "start" in place.runs[run])),
+            {(place.state.folder, run) for run in live},
+            {(place.state.folder, view.run) for view in views},
+        )
+    return referred
+
+
+def _objects(places: Iterable[_Place]) -> dict[str, list[Stat]]:
+    """What lies in the data folder of each pipeline that has a view to mark a collection with."""
+    marked = (place.state for place in places if place.views)
+    return {state.folder: state.bucket.list(f"{state.prefix}data/{state.pipeline}") for state in marked}
+
+
+def _garbage(
+    places: Iterable[_Place], objects: dict[str, list[Stat]], referred: _Referred, given_up: set[str]
+) -> Garbage:
+    gone, documents = [], []
+    for place in places:
+        folder = place.state.folder
+        for stat in objects.get(folder, ()):
+            run = stat.key.rpartition("/")[2].rpartition("-")[0]
+            if stat.key not in referred.paths and (folder, run) not in referred.live:
+                gone.append(stat)
+        for run, found in place.runs.items() if folder in objects else ():
+            if (folder, run) not in referred.live | referred.kept:
+                # The start first: without it, nobody joins the run.
+                documents += sorted(found.values(), key=lambda stat: not stat.key.endswith("/start.json"))
+    return Garbage(gone, documents, sorted(given_up))
+
+
+def _mark(place: _Place) -> bool:
+    """Publish the newest view once more, with the runs that are given up; False when a run was faster."""
+    newest = place.views[max(place.views)]
+    return place.state.create_view(
+        replace(
+            newest,
+            number=newest.number + 1,
+            run=f"gc-{new_run_id()}",
+            restores=None,
+            collected=sorted(place.abandoned),
+        )
+    )
+
+
+def _inside(bucket: Bucket, key: str) -> Bucket:
+    """The bucket as it may delete a key: a namespace's objects are its own."""
+    branches, namespace, *_ = key.split("/")
+    return bucket.inside(f"{branches}/{namespace}/") if branches == "branches" else bucket
