@@ -49,6 +49,27 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def explore(session: nox.Session) -> None:
+    """Crash the protocol at 10,000 points, in random interleavings of real runs: -- --seed N for others."""
+    install(session, "test")
+    driver(session, "tests.exploration", "--crash-points=10000")
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """End 100 real runs with kill -9, on a directory and on gs://, and finish each."""
+    install(session, "test")
+    driver(session, "tests.kills", "--kills=100")
+
+
+@nox.session
+def memory(session: nox.Session) -> None:
+    """Stream 4 GB from gs:// to gs:// in little memory, every disk read-only: needs Linux and root."""
+    install(session, "test")
+    driver(session, "tests.memory")
+
+
+@nox.session
 def benchmark(session: nox.Session) -> None:
     """Measure what the protocol costs, beside plain Polars."""
     install(session, "test")
@@ -110,6 +131,12 @@ def lock(session: nox.Session) -> None:
 def install(session: nox.Session, group: str) -> None:
     """Install a dependency group as locked."""
     session.install("--require-hashes", "--requirement", f"requirements/{group}.txt")
+
+
+def driver(session: nox.Session, module: str, *arguments: str) -> None:
+    """Run a module of the tests that is a program of its own."""
+    env = {"PYTHONPATH": os.pathsep.join((str(TOP), str(TOP / PACKAGE)))}
+    session.run("python", "-m", module, *arguments, *session.posargs, env=env)
 
 
 def say(session: nox.Session, line: str) -> None:

@@ -246,7 +246,7 @@ def _places(name: str, pipelines: Mapping[str, Sequence[Any]]) -> list[str]:
     steps, file = pipelines[name], getattr(pipelines, "file", None)
     if file is None:
         return ["pipelines"] * len(steps)
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in ast.parse(file.read_bytes()).body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )

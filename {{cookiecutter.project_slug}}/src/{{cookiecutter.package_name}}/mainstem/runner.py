@@ -179,5 +179,5 @@ def as_users_see_it(error: BaseException) -> MainstemError:
     text = str(error)
     remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
     remedy = next(remedies, "the bucket or the disk failed")
-    first_line = text.partition("\n")[0]
+    first_line = text.partition("\n")[0].partition(": <?xml")[0]
     return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")

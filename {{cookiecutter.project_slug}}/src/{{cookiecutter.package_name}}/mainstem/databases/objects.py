@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -26,6 +26,7 @@ __all__ = ["AlreadyExistsError", "Bucket", "Stat"]
 _SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
 _NAMESPACES = "branches/"
 _ATTEMPTS_TO_LIST = 5
+_STALE = timedelta(hours=1)
 _T = TypeVar("_T")
 
 
@@ -159,9 +160,11 @@ class Bucket:
         folder = f"{self.prefix}clock"
         key = f"{folder}/{secrets.token_hex(8)}.json"
         self.create(key, b"{}")
-        time = next(stat.time for stat in self.list(folder) if stat.key == key)
-        self.delete(key)
-        return time
+        times = {stat.key: stat.time for stat in self.list(folder)}
+        for one, time in times.items():
+            if one == key or time < times[key] - _STALE:  # left behind by a process that died here
+                self.delete(one)
+        return times[key]
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""
@@ -174,7 +177,7 @@ class Bucket:
         return key
 
     def _readable(self, key: str) -> str:
-        if _valid(key).startswith(_NAMESPACES) and not (self.prefix and key.startswith(self.prefix)):
+        if _valid(key).startswith(_NAMESPACES) and not (self.prefix and f"{key}/".startswith(self.prefix)):
             raise DatasetError(f"{key!r} belongs to another namespace: nothing is read from there")
         self.storage.check(key)
         return key

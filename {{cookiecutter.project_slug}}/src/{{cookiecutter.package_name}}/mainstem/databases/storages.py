@@ -201,7 +201,7 @@ def keep_off_disk() -> None:
 
 def _memory_folder() -> str | None:
     """The folder for temporary files if that is in memory, else shared memory; None where there is neither."""
-    candidates = (tempfile.gettempdir(), "/dev/shm")  # noqa: S108 - tempfile makes the names in it
+    candidates = (os.environ.get("TMPDIR") or "/tmp", "/dev/shm")  # noqa: S108 - gettempdir fails where all is read-only
     return next((folder for folder in candidates if _filesystem_type(folder) in ("tmpfs", "ramfs")), None)
 
 

@@ -40,8 +40,9 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
     """
     oldest = bucket.now() - grace
     given_up: set[str] = set()
+    known: dict[str, State] = {}
     for _ in range(_ATTEMPTS_TO_MARK):
-        places = _survey(bucket, oldest)
+        places = _survey(bucket, oldest, known)
         given_up |= {run for place in places if place.views for run in place.abandoned}
         referred = _referred(places, keep, given_up)
         planned = _garbage(places, _objects(places), referred, given_up)
@@ -52,10 +53,10 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
     else:
         raise Declined("other runs publish faster than gc can tell them that it begins: try again")
     # What was referred to before the objects are listed, and after: only what neither knows of goes.
-    places = _survey(bucket, oldest)
+    places = _survey(bucket, oldest, known)
     referred = _referred(places, keep, set())
     objects = _objects(places)
-    places = _survey(bucket, oldest)
+    places = _survey(bucket, oldest, known)
     garbage = _garbage(places, objects, referred | _referred(places, keep, set()), given_up)
     for stat in [*garbage.objects, *garbage.documents]:
         _inside(bucket, stat.key).delete(stat.key)
@@ -65,7 +66,7 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
 def remove_namespace(bucket: Bucket, prefix: str, grace: datetime.timedelta, *, dry_run: bool = False) -> list[Stat]:
     """Delete all that a namespace holds; raises Declined while a run there is younger than `grace` and unfinished."""
     inside = bucket.inside(prefix)
-    for place in _survey(inside, inside.now() - grace):
+    for place in _survey(inside, inside.now() - grace, {}):
         busy = [run for run in place.runs if run not in place.over and place.is_young(run)]
         if busy:
             raise Declined(f"run {busy[0]} of {place.state.pipeline} may still go on there: shorten --grace to end it")
@@ -141,13 +142,17 @@ class _Referred:
         return _Referred(self.paths | other.paths, self.live | other.live, self.kept | other.kept)
 
 
-def _survey(bucket: Bucket, oldest: datetime.datetime) -> list[_Place]:
-    """All pipelines in reach; the runs are listed before the views, so that one which finishes meanwhile is seen."""
+def _survey(bucket: Bucket, oldest: datetime.datetime, known: dict[str, State]) -> list[_Place]:
+    """All pipelines in reach; the runs are listed before the views, so that one which finishes meanwhile is seen.
+
+    States that are `known` from an earlier survey have read most views already.
+    """
     prefixes = [bucket.prefix] if bucket.prefix else ["", *bucket.namespaces]
     places = [bucket.inside(prefix) for prefix in prefixes]
-    states = [State(place, name) for place in places for name in place.folders(f"{place.prefix}state")]
+    found = [State(place, name) for place in places for name in place.folders(f"{place.prefix}state")]
+    states = [known.setdefault(state.folder, state) for state in found]
     runs = [state.runs() for state in states]
-    return [_Place(state, found, state.history(), oldest) for state, found in zip(states, runs, strict=True)]
+    return [_Place(state, one, state.history(), oldest) for state, one in zip(states, runs, strict=True)]
 
 
 def _referred(places: Iterable[_Place], keep: int, given_up: set[str]) -> _Referred:

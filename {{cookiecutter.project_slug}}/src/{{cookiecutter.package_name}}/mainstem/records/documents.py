@@ -37,10 +37,10 @@ class Document:
             version = fields.pop("format")
             if version == FORMAT:
                 return cls.built(fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(f"{where} is damaged ({error}): {cls.remedy}") from None
         raise DatasetError(
-            f"{where} has format version {version}, this mainstem knows {FORMAT}: use the version that wrote it"
+            f"{where} has format version {version!r}, this mainstem knows {FORMAT}: use the version that wrote it"
         )
 
     @classmethod
