@@ -72,7 +72,7 @@ def _runs(state: State, published: set[str]) -> Iterator[Finding]:
         except DatasetError as error:
             yield Finding("remark", f"run {run} cannot be finished: {error}")
             continue
-        if start.steps is None:
+        if start and start.steps is None:
             again = f"`run {state.pipeline} --resume {run}` finishes it"
             yield Finding("remark", f"run {run} of {state.pipeline} is unfinished: {again}")
 

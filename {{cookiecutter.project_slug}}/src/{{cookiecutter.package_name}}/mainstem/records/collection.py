@@ -123,6 +123,8 @@ class _Place:
     def pinned(self, run: str) -> set[str]:
         """The objects that a run may read or take over, wherever it goes on."""
         start = self.state.start_of(run)
+        if start is None:
+            return set()  # it never began, or is over
         taken = [output for record in start.reused.values() for output in record.outputs.values()]
         pinned = [
             State(self.state.bucket, pin.pipeline, pin.prefix).view(pin.number) for pin in start.pins if pin.number
@@ -164,7 +166,7 @@ def _referred(places: Iterable[_Place], keep: int, given_up: set[str]) -> _Refer
         views, live = place.kept(keep), place.live - given_up
         paths = {path for view in views for path in view.paths}
         referred |= _Referred(
-            paths.union(*(place.pinned(run) for run in live if "start" in place.runs[run])),
+            paths.union(*(place.pinned(run) for run in live)),
             {(place.state.folder, run) for run in live},
             {(place.state.folder, view.run) for view in views},
         )

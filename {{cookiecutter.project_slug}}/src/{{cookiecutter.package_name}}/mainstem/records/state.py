@@ -80,14 +80,16 @@ class State:
         """What a run was started with, and the store's time of that; raises Declined for no such run."""
         key = self._run_key(run, "start")
         times = {stat.key: stat.time for stat in self.bucket.list(self._run_folder(run))}
-        if key not in times:
+        start = self.start_of(run)
+        if start is None or key not in times:
             raise Declined(f"{self.pipeline} has no run {run!r} in {self.bucket.address}: see `runs {self.pipeline}`")
-        return self.start_of(run), times[key]
+        return start, times[key]
 
-    def start_of(self, run: str) -> Start:
-        """What a run that is known to exist was started with."""
+    def start_of(self, run: str) -> Start | None:
+        """What a run was started with; None for no such run, or one that gc has taken away by now."""
         key = self._run_key(run, "start")
-        return Start.decoded(self.bucket.get(key), self.bucket.uri(key))
+        found = self.bucket.find(key)
+        return None if found is None else Start.decoded(found, self.bucket.uri(key))
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -103,7 +105,8 @@ class State:
         """The datasets that a run has taken over or made itself; none for a run that is not there."""
         names = [stat.key.rpartition("/")[2].removesuffix(".json") for stat in self.bucket.list(self._run_folder(run))]
         records = [record for name in names if name != "start" and (record := self.record(run, name))]
-        taken = self.start_of(run).reused.values() if "start" in names else ()
+        start = self.start_of(run)
+        taken = start.reused.values() if start else ()
         return {name: output for record in (*taken, *records) for name, output in record.outputs.items()}
 
     def create_record(self, run: str, record: Record) -> bool:
