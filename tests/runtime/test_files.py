@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import math
+import os
 import shutil
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
@@ -162,6 +163,19 @@ def test_a_table_that_another_took_the_place_of_is_named(bucket: Bucket) -> None
     other = files.write(bucket, "data/p/d/other", pl.DataFrame({"a": [2]}))
     obstore.put(bucket.storage.store, output.path, bucket.get(other.path))
     with pytest.raises(DatasetError, match=r"data/p/d/one\.parquet"):
+        files.read(bucket, output)
+
+
+def test_bytes_that_were_changed_in_place_at_the_same_time_are_noticed(tmp_path: Path) -> None:
+    bucket = Bucket.local(tmp_path)
+    output = files.write(bucket, "data/p/d/one", pl.LazyFrame({"a": [1, 2, 3]}))
+    file = tmp_path / output.path
+    written = file.stat()
+    with file.open("r+b") as opened:  # the same inode, size and time
+        opened.seek(written.st_size // 2)
+        opened.write(b"X")
+    os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+    with pytest.raises(DatasetError, match=r"data/p/d/one\.parquet is damaged, or was copied or replaced"):
         files.read(bucket, output)
 
 

@@ -21,7 +21,7 @@ from .databases.objects import Bucket, Stat
 from .databases.sources import sources_in
 from .doctor import Finding
 from .environments import Environment
-from .errors import Damaged, DatasetError, Declined, MainstemError, StepFailed
+from .errors import DatasetError, Declined, MainstemError, StepFailed
 from .records import Decision, Garbage, State, View
 from .runner import Outcome, Progress
 
@@ -197,8 +197,8 @@ def _run_facts(state: State, run: str, documents: dict[str, Stat], views: list[V
     facts = {"run": run, "started": f"{documents['start'].time:%Y-%m-%d %H:%M:%S} UTC"}
     try:
         start, _ = state.start(run)
-    except Damaged:
-        return {**facts, "status": "damaged", "records": len(own), "branch": "", "commit": ""}
+    except DatasetError:
+        return {**facts, "status": "unreadable", "records": len(own), "branch": "", "commit": ""}
     made = [view.number for view in views if view.run == run]
     status = f"view {made[0]}" if made else "unfinished" if start.steps is None else "partial"
     done = len(own | start.reused.keys())

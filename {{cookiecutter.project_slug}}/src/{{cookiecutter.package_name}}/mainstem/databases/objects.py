@@ -104,7 +104,7 @@ class Bucket:
                 raise
             stat = self.stat(key)
             return stat.etag if stat else ""
-        return done["e_tag"] or ""
+        return self.storage.etag(key, done["e_tag"] or "")
 
     def delete(self, key: str) -> None:
         """Delete an object; where there is none, nothing happens."""
@@ -140,7 +140,7 @@ class Bucket:
     def stat(self, key: str) -> Stat | None:
         """What the store says of one object, or None where there is none."""
         try:
-            return _stat(obstore.head(self.storage.store, self._readable(key)))
+            return self._stat(obstore.head(self.storage.store, self._readable(key)))
         except FileNotFoundError:
             return None
 
@@ -150,10 +150,10 @@ class Bucket:
         return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def list(self, folder: str) -> list[Stat]:
-        """The objects under a folder, sorted by key."""
+        """The objects under a folder, sorted by key; what has no name of ours is none of ours."""
         found = _listed(lambda: obstore.list(self.storage.store, self._readable(folder)).collect())
         self.storage.check(*(meta["path"] for meta in found))
-        return sorted((_stat(meta) for meta in found), key=lambda stat: stat.key)
+        return sorted((self._stat(meta) for meta in found if _is_name(meta["path"])), key=lambda stat: stat.key)
 
     def now(self) -> datetime:
         """The time by the store's own clock, which an object that is made and taken away again tells."""
@@ -169,6 +169,10 @@ class Bucket:
     def uri(self, key: str) -> str:
         """The address of an object, for people."""
         return f"{self.storage.address}/{self._readable(key)}"
+
+    def _stat(self, meta: ObjectMeta) -> Stat:
+        etag = self.storage.etag(meta["path"], meta["e_tag"] or "")
+        return Stat(meta["path"], meta["size"], etag, meta["last_modified"])
 
     def _writable(self, key: str) -> str:
         if not _valid(key).startswith(self.prefix) or (not self.prefix and key.startswith(_NAMESPACES)):
@@ -194,14 +198,14 @@ def _listed(ask: Callable[[], _T]) -> _T:
     return ask()
 
 
+def _is_name(key: str) -> bool:
+    return all(_SEGMENT.fullmatch(segment) for segment in key.split("/"))
+
+
 def _valid(key: str) -> str:
-    if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+    if not _is_name(key):
         raise DatasetError(
             f"{key!r} is no name for an object here: use letters, digits and . _ = - in each part between slashes, "
             "and begin none with a dot"
         )
     return key
-
-
-def _stat(meta: ObjectMeta) -> Stat:
-    return Stat(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])

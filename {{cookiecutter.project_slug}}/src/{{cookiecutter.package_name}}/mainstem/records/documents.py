@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from ..databases.files import Output
 from ..errors import Damaged, DatasetError
@@ -27,26 +29,24 @@ class Document:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False).encode()  # type: ignore[call-overload]  # every Document is a dataclass
 
     @classmethod
-    def decoded(cls, data: bytes, where: str) -> Self:
-        """The document at `where`.
+    def decoded(cls, data: bytes, where: str, **expected: object) -> Self:
+        """The document at `where`, which tells its fields that are `expected`.
 
-        Raises DatasetError when it is damaged or of another format version.
+        Raises Damaged when it cannot be read or is another one, DatasetError when its format version is.
         """
         try:
-            fields = json.loads(data)
+            fields = json.loads(data, object_pairs_hook=_unique)
             version = fields.pop("format")
             if version == FORMAT:
-                return cls.built(fields)
+                found: Self = _typed(fields, cls)
+                if others := [name for name, value in expected.items() if getattr(found, name) != value]:
+                    raise ValueError(f"it is that of another {others[0]}")  # noqa: TRY301 - as damaged as the rest
+                return found
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(f"{where} is damaged ({error}): {cls.remedy}") from None
         raise DatasetError(
             f"{where} has format version {version!r}, this mainstem knows {FORMAT}: use the version that wrote it"
         )
-
-    @classmethod
-    def built(cls, fields: dict[str, Any]) -> Self:
-        """The document from the fields of its JSON."""
-        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,6 @@ class Record(Document):
     outputs: dict[str, Output]
     commit: str
     seconds: float
-
-    @classmethod
-    def built(cls, fields: dict[str, Any]) -> Self:  # noqa: D102 - as Document's
-        outputs = {name: Output(**one) for name, one in fields.pop("outputs").items()}
-        return cls(outputs=outputs, **fields)
 
 
 @dataclass(frozen=True)
@@ -109,15 +104,9 @@ class Start(Document):
     image: str
     versions: dict[str, str]
 
-    @classmethod
-    def built(cls, fields: dict[str, Any]) -> Self:  # noqa: D102 - as Document's
-        return cls(
-            pins=[Pin(**pin) for pin in fields.pop("pins")],
-            sources={name: Output(**one) for name, one in fields.pop("sources").items()},
-            foreign={name: Output(**one) for name, one in fields.pop("foreign").items()},
-            reused={name: Record.built(one) for name, one in fields.pop("reused").items()},
-            **fields,
-        )
+    def __post_init__(self) -> None:
+        """Raise ValueError for a date that is none."""
+        datetime.date.fromisoformat(self.date)
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,11 @@ class View(Document):
     withdrawn: list[str] = field(default_factory=list)
     collected: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a time that is none, or has no time zone; a damaged view has an empty one."""
+        if self.started and self.start_time.tzinfo is None:
+            raise ValueError(f"{self.started} has no time zone")
+
     @property
     def outputs(self) -> dict[str, Output]:
         """The datasets by name."""
@@ -155,6 +149,30 @@ class View(Document):
         """When its run began, by the store's clock."""
         return datetime.datetime.fromisoformat(self.started)
 
-    @classmethod
-    def built(cls, fields: dict[str, Any]) -> Self:  # noqa: D102 - as Document's
-        return cls(records={name: Record.built(one) for name, one in fields.pop("records").items()}, **fields)
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; raises ValueError where a name stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in it")
+    return found
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """A value of JSON as what a type hint says; raises TypeError where it is something else."""
+    if is_dataclass(kind) and isinstance(value, dict) and isinstance(kind, type):
+        hints = _hints(kind)
+        return kind(**{name: _typed(one, hints[name]) for name, one in value.items()})
+    kinds = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return None if value is None else _typed(value, kinds[0])
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {name: _typed(one, kinds[1]) for name, one in value.items()}
+    if get_origin(kind) is list and isinstance(value, list):
+        return [_typed(one, kinds[0]) for one in value]
+    if kind is Any or type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise TypeError(f"{value!r:.60} where {kind} belongs")
+
+
+_hints = cache(get_type_hints)

@@ -44,8 +44,10 @@ class State:
     def view(self, number: int) -> View:
         """A view by its number; raises DatasetError when it is missing or damaged."""
         if number not in self._views:
-            key = self._view_key(number)
-            self._views[number] = View.decoded(self.bucket.get(key), self.bucket.uri(key))
+            found, where = self.bucket.find(self._view_key(number)), self.bucket.uri(self._view_key(number))
+            if found is None:
+                raise Damaged(f"{where} is missing: {View.remedy}")
+            self._views[number] = View.decoded(found, where, number=number, pipeline=self.pipeline)
         return self._views[number]
 
     def newest(self) -> tuple[int, View | None]:
@@ -89,7 +91,7 @@ class State:
         """What a run was started with; None for no such run, or one that gc has taken away by now."""
         key = self._run_key(run, "start")
         found = self.bucket.find(key)
-        return None if found is None else Start.decoded(found, self.bucket.uri(key))
+        return None if found is None else Start.decoded(found, self.bucket.uri(key), run=run, pipeline=self.pipeline)
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
@@ -99,14 +101,15 @@ class State:
         """The record of a step in a run; None when it has none yet."""
         key = self._run_key(run, step)
         found = self.bucket.find(key)
-        return None if found is None else Record.decoded(found, self.bucket.uri(key))
+        return None if found is None else Record.decoded(found, self.bucket.uri(key), step=step)
 
     def outputs_so_far(self, run: str) -> dict[str, Output]:
         """The datasets that a run has taken over or made itself; none for a run that is not there."""
         names = [stat.key.rpartition("/")[2].removesuffix(".json") for stat in self.bucket.list(self._run_folder(run))]
         records = [record for name in names if name != "start" and (record := self.record(run, name))]
         start = self.start_of(run)
-        taken = start.reused.values() if start else ()
+        reused = start.reused if start else {}
+        taken = [reused[step] for step in reused if start is None or start.steps is None or step in start.steps]
         return {name: output for record in (*taken, *records) for name, output in record.outputs.items()}
 
     def create_record(self, run: str, record: Record) -> bool:
