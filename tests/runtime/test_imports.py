@@ -14,7 +14,7 @@ from tests.baked import RUNTIME
 
 FILES = {path.relative_to(RUNTIME.parent).as_posix(): path for path in RUNTIME.rglob("*.py")}
 MODULES = sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in FILES)
-ON_DEMAND = {"mainstem.databases.filesystem"}  # for whoever asks for it, and so for fsspec
+ON_DEMAND = {"mainstem.databases.bucket_files"}  # for whoever asks for it, and so for fsspec
 SLOW = [
     "airflow",
     "fsspec",

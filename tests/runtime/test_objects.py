@@ -1,4 +1,4 @@
-"""A bucket takes only names inside it, creates each object once, and keeps namespaces apart."""
+"""A bucket takes only names inside it, and keeps namespaces apart."""
 
 from __future__ import annotations
 
@@ -7,43 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mainstem.databases.objects import AlreadyExistsError, Bucket
+from mainstem.databases.objects import Bucket
 from mainstem.errors import DatasetError
-
-
-def test_an_object_is_created_once(bucket: Bucket) -> None:
-    bucket.create("data/one.json", b"first")
-    stat = bucket.stat("data/one.json")
-    with pytest.raises(AlreadyExistsError):
-        bucket.create("data/one.json", b"second")
-    assert bucket.get("data/one.json") == b"first"
-    assert bucket.stat("data/one.json") == stat
-    assert stat is not None
-    assert (stat.key, stat.size) == ("data/one.json", 5)
-
-
-def test_what_is_not_there_is_none_or_named(bucket: Bucket) -> None:
-    assert bucket.stat("data/none.json") is None
-    assert bucket.list("data") == []
-    with pytest.raises(DatasetError, match=r"data/none\.json is missing from the bucket"):
-        bucket.get("data/none.json")
-
-
-def test_lists_a_folder_and_not_what_begins_like_it(bucket: Bucket) -> None:
-    for key in ("state/train/b.json", "state/train/a/c.json", "state/training/d.json"):
-        bucket.create(key, b"{}")
-    assert [stat.key for stat in bucket.list("state/train")] == [
-        "state/train/a/c.json",
-        "state/train/b.json",
-    ]
-
-
-def test_time_is_the_stores_own_and_does_not_go_back(bucket: Bucket) -> None:
-    for number in range(5):
-        bucket.create(f"data/{number}.json", b"{}")
-    times = [stat.time for stat in bucket.list("data")]
-    assert times == sorted(times)
-    assert all(time.tzinfo for time in times)
 
 
 def test_a_namespace_reads_what_lies_outside_namespaces_and_writes_to_itself(

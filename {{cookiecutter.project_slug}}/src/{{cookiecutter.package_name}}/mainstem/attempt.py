@@ -15,7 +15,7 @@ import polars as pl
 from . import schema
 from .databases import files
 from .databases.files import Output
-from .errors import Declined, MainstemError, StepFailed
+from .errors import Declined, MainstemError, StepFailed, as_users_see_it, is_of_the_store
 from .pipeline import Label
 from .plan import PlannedStep
 from .records import Run
@@ -41,6 +41,12 @@ def compute(
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
         except (Exception, SystemExit) as error:
+            if "out-of-core disk budget" in str(error):
+                error.add_note(
+                    "Nothing spills to a disk here: give the step more memory, or write it so that it streams."
+                )
+            if attempt == step.retries and is_of_the_store(error):
+                raise as_users_see_it(error) from error
             if attempt == step.retries:
                 raise StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed") from error
             pause = min(2.0**attempt, _LONGEST_PAUSE)

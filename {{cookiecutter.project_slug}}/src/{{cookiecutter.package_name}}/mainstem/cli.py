@@ -20,7 +20,7 @@ from . import display, doctor, records, runner
 from .checks import Pipelines, collect, no_pipeline
 from .databases.objects import Bucket
 from .environments import Environment, current, namespace, using
-from .errors import DatasetError, DefectsFound, MainstemError
+from .errors import DatasetError, DefectsFound, MainstemError, as_users_see_it
 from .plan import Plan, freeze
 from .settings import overlays
 
@@ -59,7 +59,7 @@ def main(
         if options.json:
             _print(json.dumps(result, ensure_ascii=False, indent=2, default=str), sys.stdout)
     except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
-        stopped = runner.as_users_see_it(error)
+        stopped = as_users_see_it(error)
         _print(display.failure(stopped, getattr(options, "pipeline", "")), sys.stderr)
         return stopped.exit_code
     return session.exit_code
@@ -148,7 +148,7 @@ def _rollback(session: Session) -> dict[str, Any]:
 def _gc(session: Session) -> Any:
     asked, bucket = session.options, session.environment.bucket
     grace = datetime.timedelta(hours=asked.grace)
-    if asked.branch:
+    if asked.branch is not None:
         prefix = _namespace(bucket, asked.branch)
         objects = records.remove_namespace(bucket, prefix, grace, dry_run=asked.dry_run)
         garbage = records.Garbage(objects, [], [])
@@ -193,7 +193,8 @@ def _listed(session: Session, shown: tuple[str, Any]) -> Any:
 
 def _print(text: str, stream: TextIO) -> None:
     try:
-        print(text, file=stream, flush=True)
+        encoding = stream.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except BrokenPipeError:  # the reader has left, as `head` does: that ends no run
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

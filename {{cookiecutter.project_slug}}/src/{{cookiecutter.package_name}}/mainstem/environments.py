@@ -86,7 +86,7 @@ def namespace(ref: str) -> str:
     """
     short = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else f"pr-{ref.removeprefix('refs/pull/')}"
     readable = re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")[:40].rstrip("-")
-    return "-".join(filter(None, (readable, hashlib.sha256(ref.encode()).hexdigest()[:8])))
+    return "-".join(filter(None, (readable, hashlib.sha256(ref.encode(errors="surrogateescape")).hexdigest()[:8])))
 
 
 def detect(environ: Mapping[str, str], folder: Path) -> Checkout:

@@ -14,6 +14,8 @@ __all__ = [
     "MainstemError",
     "SettingsError",
     "StepFailed",
+    "as_users_see_it",
+    "is_of_the_store",
     "near",
 ]
 
@@ -68,3 +70,34 @@ class Interrupted(MainstemError):
     """The user stopped the run."""
 
     exit_code = 130
+
+
+# What the errors of the storage libraries have in common, and what helps.
+_REMEDIES = {
+    "NoSuchBucket": "there is no such bucket, create it or mend environments.toml",
+    "403 Forbidden": "this identity may not use the bucket, give the service account access",
+    "RefreshError": "there is no token to be had for these credentials, log in again",
+    "401 Unauthorized": "the credentials are refused, log in again",
+    "No space left": "the disk is full, make room",
+    "File too large": "the disk takes no file of this size, raise the limit",
+}
+
+
+def as_users_see_it(error: BaseException) -> MainstemError:
+    """An error as one of ours: what the bucket and the disk raise says what failed, not why."""
+    if isinstance(error, MainstemError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    text = str(error)
+    remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
+    remedy = next(remedies, "the bucket or the disk failed")
+    first_line = text.partition("\n")[0].partition(": <?xml")[0]
+    return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")
+
+
+def is_of_the_store(error: BaseException) -> bool:
+    """Whether an error is the bucket's or the disk's, wherever in a step it was raised."""
+    if isinstance(error, OSError):
+        return any(sign in str(error) for sign in ("object-store error", "No space left", "File too large"))
+    return type(error).__module__.startswith("obstore")

@@ -16,21 +16,14 @@ from .attempt import compute
 from .checks import collect
 from .databases.sources import newest_source
 from .environments import Environment
-from .errors import DatasetError, Declined, DefectsFound, Interrupted, MainstemError
+from .errors import Declined, DefectsFound, as_users_see_it
 from .plan import Plan, PlannedStep, freeze
 from .records import Decision, Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
 from .settings import Overlays
 
-__all__ = ["Outcome", "Progress", "Samples", "as_users_see_it", "execute", "request", "resume", "start"]
+__all__ = ["Outcome", "Progress", "Samples", "execute", "request", "resume", "start"]
 
 _ATTEMPTS_TO_BEGIN = 5
-# What errors of the three storage libraries have in common, and what helps.
-_REMEDIES = {
-    "NoSuchBucket": "there is no such bucket, create it or mend environments.toml",
-    "403 Forbidden": "this identity may not use the bucket, give the service account access",
-    "401 Unauthorized": "the credentials are refused, log in again",
-    "No space left": "the disk is full, make room",
-}
 
 
 @dataclass(frozen=True)
@@ -168,16 +161,3 @@ def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> No
     for name in dict.fromkeys(name for step in plan.steps for name in step.sources):
         if name in samples and newest_source(environment.bucket, name) is None:
             databases.store(name, samples[name]())
-
-
-def as_users_see_it(error: BaseException) -> MainstemError:
-    """An error as one of ours: what the bucket and the disk raise says what failed, not why."""
-    if isinstance(error, MainstemError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted")
-    text = str(error)
-    remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
-    remedy = next(remedies, "the bucket or the disk failed")
-    first_line = text.partition("\n")[0].partition(": <?xml")[0]
-    return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")

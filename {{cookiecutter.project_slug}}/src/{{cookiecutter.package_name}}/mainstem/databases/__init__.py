@@ -23,7 +23,7 @@ from .sources import newest_source, source_name
 
 if TYPE_CHECKING:
     from ..records import View
-    from .filesystem import BucketFiles
+    from .bucket_files import BucketFiles
 
 __all__ = ["datasets", "exists", "filesystem", "load", "read", "refresh", "scan", "store"]
 
@@ -62,9 +62,12 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
     own = newest if newest and newest.path.startswith(bucket.prefix) else None
     if own and isinstance(table, pl.DataFrame) and _same(table, files.read(bucket, own)):
         return bucket.uri(own.path)
-    now = datetime.datetime.now(datetime.UTC)
-    stem = f"{bucket.prefix}sources/{name}/{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
-    return bucket.uri(files.write(bucket, stem, table).path)
+    version = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
+    if isinstance(table, pl.DataFrame):
+        return bucket.uri(files.write(bucket, f"{bucket.prefix}sources/{name}/{version}", table).path)
+    # A query that breaks off can leave a table behind, and in the folder of the source that would be its newest.
+    stored = files.write(bucket, f"{bucket.prefix}temporary/{name}-{version}", table)
+    return bucket.uri(bucket.move(stored.path, f"{bucket.prefix}sources/{name}/{version}.parquet"))
 
 
 def exists(name: str) -> bool:
@@ -90,7 +93,7 @@ def read(*, source: str, sources: Mapping[str, Output]) -> Output:
 
 def filesystem() -> BucketFiles:
     """What this environment may read, as an fsspec file system, for libraries that take one."""
-    from .filesystem import BucketFiles
+    from .bucket_files import BucketFiles
 
     return BucketFiles(current().bucket)
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AlreadyExistsError", "Bucket", "Stat"]
 
-_SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
+_SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")  # a directory has no room for many more
 _NAMESPACES = "branches/"
 _ATTEMPTS_TO_LIST = 5
-_STALE = timedelta(hours=1)
 _T = TypeVar("_T")
 
 
@@ -111,8 +110,17 @@ class Bucket:
         with suppress(FileNotFoundError):
             obstore.delete(self.storage.store, self._writable(key))
 
+    def move(self, key: str, to: str) -> str:
+        """Give an object another name, under which it is there whole or not at all; returns that name."""
+        obstore.copy(self.storage.store, self._writable(key), self._writable(to))
+        self.delete(key)
+        return to
+
     def sink(self, key: str, frame: pl.LazyFrame) -> None:
-        """Stream a table into a new object, which is there whole or not at all."""
+        """Stream a table into a new object, whose name nobody may know before this returns.
+
+        When a query fails on its way to Cloud Storage, Polars still completes the object, with the rows that it has.
+        """
         self.storage.sink(self._writable(key), frame)
 
     def scan(self, key: str) -> pl.LazyFrame:
@@ -157,14 +165,12 @@ class Bucket:
 
     def now(self) -> datetime:
         """The time by the store's own clock, which an object that is made and taken away again tells."""
-        folder = f"{self.prefix}clock"
+        folder = f"{self.prefix}temporary"
         key = f"{folder}/{secrets.token_hex(8)}.json"
         self.create(key, b"{}")
-        times = {stat.key: stat.time for stat in self.list(folder)}
-        for one, time in times.items():
-            if one == key or time < times[key] - _STALE:  # left behind by a process that died here
-                self.delete(one)
-        return times[key]
+        time = next(stat.time for stat in self.list(folder) if stat.key == key)
+        self.delete(key)
+        return time
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CloudStorage", "Directory", "Memory", "Storage", "keep_off_disk"]
 
+# For one request. Polars has none of its own; that of obstore is too short for a large object over a thin line.
+_TIMEOUT = "300s"
+
 
 class Storage(Protocol):
     """What a bucket needs of the place where its objects lie. `address` is for people."""
@@ -53,7 +56,7 @@ class Storage(Protocol):
         ...
 
     def sink(self, key: str, frame: pl.LazyFrame) -> None:
-        """Stream a table into a new object, which is there whole or not at all."""
+        """Stream a table into a new object."""
         ...
 
     def open(self, key: str) -> BinaryIO:
@@ -158,7 +161,7 @@ class CloudStorage:
         return GCSStore(
             self.bucket,
             config={"base_url": self.endpoint} if self.endpoint else {},
-            client_options={"allow_http": plain},
+            client_options={"allow_http": plain, "timeout": _TIMEOUT},
             credential_provider=self._for_obstore,
         )
 
@@ -191,7 +194,7 @@ class CloudStorage:
     @property
     def _polars_options(self) -> dict[str, Any]:
         # Explicit, because without it Polars looks for an identity of its own.
-        options = {"google_base_url": self.endpoint} if self.endpoint else {}
+        options = {"timeout": _TIMEOUT, **({"google_base_url": self.endpoint} if self.endpoint else {})}
         return {"storage_options": options, "credential_provider": self._for_polars}
 
     def _for_obstore(self) -> GCSCredential:

@@ -39,13 +39,14 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
     then.
     """
     oldest = bucket.now() - grace
+    leftovers = [stat for place in _within(bucket) for stat in _leftovers(place, oldest)]
     given_up: set[str] = set()
     known: dict[str, State] = {}
     for _ in range(_ATTEMPTS_TO_MARK):
         places = _survey(bucket, oldest, known)
         given_up |= {run for place in places if place.views for run in place.abandoned}
         referred = _referred(places, keep, given_up)
-        planned = _garbage(places, _objects(places), referred, given_up)
+        planned = _garbage(places, _objects(places), referred, given_up, leftovers)
         if dry_run or not (planned.objects or planned.documents):
             return planned
         if all(_mark(place) for place in places if place.views):
@@ -57,7 +58,7 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
     referred = _referred(places, keep, set())
     objects = _objects(places)
     places = _survey(bucket, oldest, known)
-    garbage = _garbage(places, objects, referred | _referred(places, keep, set()), given_up)
+    garbage = _garbage(places, objects, referred | _referred(places, keep, set()), given_up, leftovers)
     for stat in [*garbage.objects, *garbage.documents]:
         _inside(bucket, stat.key).delete(stat.key)
     return garbage
@@ -149,9 +150,7 @@ def _survey(bucket: Bucket, oldest: datetime.datetime, known: dict[str, State]) 
 
     States that are `known` from an earlier survey have read most views already.
     """
-    prefixes = [bucket.prefix] if bucket.prefix else ["", *bucket.namespaces]
-    places = [bucket.inside(prefix) for prefix in prefixes]
-    found = [State(place, name) for place in places for name in place.folders(f"{place.prefix}state")]
+    found = [State(place, name) for place in _within(bucket) for name in place.folders(f"{place.prefix}state")]
     states = [known.setdefault(state.folder, state) for state in found]
     runs = [state.runs() for state in states]
     return [_Place(state, one, state.history(), oldest) for state, one in zip(states, runs, strict=True)]
@@ -180,9 +179,13 @@ def _objects(places: Iterable[_Place]) -> dict[str, list[Stat]]:
 
 
 def _garbage(
-    places: Iterable[_Place], objects: dict[str, list[Stat]], referred: _Referred, given_up: set[str]
+    places: Iterable[_Place],
+    objects: dict[str, list[Stat]],
+    referred: _Referred,
+    given_up: set[str],
+    leftovers: list[Stat],
 ) -> Garbage:
-    gone, documents = [], []
+    gone, documents = list(leftovers), []
     for place in places:
         folder = place.state.folder
         for stat in objects.get(folder, ()):
@@ -194,6 +197,16 @@ def _garbage(
                 # The start first: without it, nobody joins the run.
                 documents += sorted(found.values(), key=lambda stat: not stat.key.endswith("/start.json"))
     return Garbage(gone, documents, sorted(given_up))
+
+
+def _within(bucket: Bucket) -> list[Bucket]:
+    """The environment and its namespaces, each as it may use the bucket itself; a namespace is alone."""
+    return [bucket.inside(prefix) for prefix in ([bucket.prefix] if bucket.prefix else ["", *bucket.namespaces])]
+
+
+def _leftovers(place: Bucket, oldest: datetime.datetime) -> list[Stat]:
+    """What processes that died have left among the temporary objects."""
+    return [stat for stat in place.list(f"{place.prefix}temporary") if stat.time < oldest]
 
 
 def _mark(place: _Place) -> bool:

@@ -43,7 +43,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         if not path.strip("/"):
             return {"name": "", "size": 0, "type": "directory"}
         try:
-            return self._file(path.strip("/"))
+            return self._file(path)
         except FileNotFoundError:
             self.ls(path)
             return {"name": path.strip("/"), "size": 0, "type": "directory"}
@@ -56,6 +56,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         return self.bucket.open(self._file(path)["key"])
 
     def _file(self, path: str) -> dict[str, Any]:
+        path = path.strip("/")
         for prefix in self.bucket.prefixes:
             if stat := self.bucket.stat(f"{prefix}{path}"):
                 return {"name": path, "key": stat.key, "size": stat.size, "type": "file", "created": stat.time}

@@ -1,0 +1,1 @@
+"""A small project whose datasets tell what they were made from."""

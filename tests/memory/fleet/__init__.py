@@ -1,0 +1,1 @@
+"""A project whose every step is lazy."""
