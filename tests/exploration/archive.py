@@ -114,7 +114,7 @@ class Archive:
         """The runs that can be resumed, oldest first."""
         found = [
             (place, run)
-            for place, held in self.places.items()
+            for place, held in list(self.places.items())
             for run in held.starts
             if not self.is_published(place, run)
         ]

@@ -104,7 +104,7 @@ def may_mark(archive: Archive, place: Place, view: View, grace: datetime.timedel
 
 def lost(archive: Archive, key: str, keep: int, grace: datetime.timedelta) -> Iterator[str]:
     """What a deletion has taken from somebody: from a kept view, or from a run that may go on."""
-    for place, held in archive.places.items():
+    for place, held in list(archive.places.items()):
         for view in kept(held.views, keep):
             if key in paths(view):
                 yield f"2 {key} is gone, which the kept view {view.number} of {place} shows"
