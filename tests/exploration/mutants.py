@@ -103,15 +103,19 @@ def _forgets_views(*arguments: Any) -> Any:
 _real_find = databases.find
 
 
-def _one_less(self: Any, keep: int) -> Any:
-    return _real_kept(self, keep - 1)
+def _too_few(self: Any, keep: int | None) -> int:
+    return _real_first_kept(self, keep) + (2 if keep else 0)
 
 
-_real_kept = collection._Place.kept  # noqa: SLF001 - the same
+_real_first_kept = collection._Place.first_kept  # noqa: SLF001 - the same
 
 
-def _given_up_in_silence(places: Any, keep: int, _: set[str]) -> Any:
-    return _real_referred(places, keep, {run for place in places for run in place.abandoned})
+def _given_up_in_silence(places: Any, _: set[str], keep: int | None = None) -> Any:
+    return _real_referred(places, {run for place in places for run in place.abandoned}, keep)
+
+
+def _earlier_half(places: Any, given_up: set[str], keep: int | None = None) -> Any:
+    return _real_referred(places if keep else places[: len(places) // 2], given_up, keep)
 
 
 _real_referred = collection._referred  # noqa: SLF001 - the same
@@ -157,13 +161,13 @@ MUTANTS: dict[str, Mutant] = {
     "gc gives runs up and tells nobody": Mutant(
         "a run beside gc",
         ("2",),
-        ((collection, "_mark", lambda _: True), (collection, "_referred", _given_up_in_silence)),
+        ((collection, "_mark", lambda *_: True), (collection, "_referred", _given_up_in_silence)),
         seed=2,
     ),
-    "gc keeps one view less": Mutant("gc", ("2",), ((collection._Place, "kept", _one_less),)),  # noqa: SLF001
+    "gc keeps too few views": Mutant("gc", ("2",), ((collection._Place, "first_kept", _too_few),)),  # noqa: SLF001
     "gc forgets what runs pin": Mutant("a run beside gc", ("2",), ((collection._Place, "pinned", _without_pins),)),  # noqa: SLF001
     "gc forgets namespaces": Mutant("gc beside a branch", ("2",), ((collection, "_survey", _one_place),)),
-    "gc lists once": Mutant("gc", ("2",), ((collection._Referred, "__or__", lambda self, _: self),)),  # noqa: SLF001
+    "gc lists once": Mutant("gc", ("2",), ((collection, "_referred", _earlier_half),)),
     "readers pin no view": Mutant("a reader", ("1 a mixture",), ((databases, "find", _forgets_views),)),
 }
 """By what goes wrong."""

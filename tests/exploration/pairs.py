@@ -52,6 +52,8 @@ PAIRS = {
     "gc beside gc": Pair("run forced left hours", "gc", "gc"),
     "gc beside a resumed run": Pair("run changed forced left", "gc", "resume"),
     "gc beside a branch": Pair("run branch forced forced forced hours", "gc", "branch"),
+    "gc beside a rollback": Pair("run changed forced hours", "gc", "rollback"),
+    "a rollback beside gc": Pair("run changed forced hours", "rollback", "gc"),
     "a run beside gc": Pair("run left hours", "run", "gc"),
     "a branch beside gc": Pair("run branch forced left hours", "branch", "gc"),
     "a resumed run beside gc": Pair("run forced left", "resume", "gc"),

@@ -156,7 +156,7 @@ def test_keeps_so_many_different_views(aging: Aging, keep: int) -> None:
             records.rollback(aging, "training", number)
             assert loaded({4: 6, 2: 4, 1: 2}[number])
         for number in (4, 2, 1)[keep:]:
-            with pytest.raises(DatasetError, match=f"view {number} cannot be restored, it lost"):
+            with pytest.raises(Declined, match=f"view {number} of training was left to gc: the oldest .* is"):
                 records.rollback(aging, "training", number)
 
 
@@ -183,8 +183,8 @@ def test_leaves_young_runs_and_what_they_pin_alone(aging: Aging) -> None:
         run(8)
         garbage = collect(aging)
         assert (garbage.objects, garbage.given_up) == ([], [])
-        records.rollback(aging, "training", 1)  # which the young run pins
-        assert loaded(4)
+        pinned = records.State(aging, "training").view(1).paths
+        assert pinned <= {stat.key for stat in aging.list("data")}
         with pytest.raises(Declined, match="started later and has finished"):
             resume(6, young)
 
@@ -343,7 +343,7 @@ def test_a_damaged_newest_view_stops_it(aging: Aging) -> None:
             aging.wait(days=30)
         obstore.put(aging.storage.store, "state/training/views/000002.json", b"")
         before = keys(aging)
-        with pytest.raises(Damaged, match="view 2 of training is damaged: roll back"):
+        with pytest.raises(Damaged, match="view 2 of training in memory:// is damaged: roll back"):
             collect(aging)
         assert keys(aging) == before
         records.rollback(aging, "training", 1)

@@ -92,7 +92,10 @@ def test_deployed_engines_refuse_local_storage(package: WritePackage, reachable:
     if storage == "gcs":
         assert told.stdout == "gs://acme-dev/\n"
     else:
-        assert 'local storage on airflow, where nothing outlives a step: set storage = "gcs"' in told.stderr
+        assert (
+            'local storage on airflow, where nothing outlives a step: set storage = "gcs", unset MAINSTEM_STORAGE'
+            in told.stderr
+        )
         assert not (study / "buckets").exists()
 
 

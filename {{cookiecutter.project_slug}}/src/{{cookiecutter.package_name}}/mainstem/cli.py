@@ -27,7 +27,8 @@ from .settings import overlays
 __all__ = ["main"]
 
 _KEEP = 10  # different views
-_GRACE = 7 * 24  # hours
+_GRACE = datetime.timedelta(days=7)
+_LONGEST_GRACE = datetime.timedelta(days=3660)
 
 _EPILOGUE = """\
 exit codes: 0 done; 1 a step failed; 2 something to put right first (command line, settings,
@@ -147,18 +148,17 @@ def _rollback(session: Session) -> dict[str, Any]:
 
 def _gc(session: Session) -> Any:
     asked, bucket = session.options, session.environment.bucket
-    grace = datetime.timedelta(hours=asked.grace)
     if asked.branch is not None:
         prefix = _namespace(bucket, asked.branch)
-        objects = records.remove_namespace(bucket, prefix, grace, dry_run=asked.dry_run)
+        objects = records.remove_namespace(bucket, prefix, asked.grace, dry_run=asked.dry_run)
         garbage = records.Garbage(objects, [], [])
     else:
-        garbage = records.collect_garbage(bucket, keep=asked.keep, grace=grace, dry_run=asked.dry_run)
+        garbage = records.collect_garbage(bucket, keep=asked.keep, grace=asked.grace, dry_run=asked.dry_run)
     return _listed(session, display.garbage(bucket, garbage, dry_run=asked.dry_run))
 
 
 def _doctor(session: Session) -> Any:
-    findings = doctor.examine(session.environment, session.pipelines, _KEEP, datetime.timedelta(hours=_GRACE))
+    findings = doctor.examine(session.environment, session.pipelines, _KEEP, _GRACE)
     session.exit_code = 2 if any(one.weight == "fault" for one in findings) else 0
     return _listed(session, display.findings(session.environment, findings))
 
@@ -243,10 +243,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     gc = add(commands, "gc", _gc, "delete what neither the last views nor unfinished runs refer to")
     gc.add_argument(
-        "--keep", type=_at_least_one, default=_KEEP, metavar="N", help=f"how many different views (default {_KEEP})"
+        "--keep", type=_views, default=_KEEP, metavar="N", help=f"how many different views (default {_KEEP})"
     )
     gc.add_argument(
-        "--grace", type=float, default=_GRACE, metavar="HOURS", help=f"leave younger runs alone (default {_GRACE})"
+        "--grace", type=_hours, default=_GRACE, metavar="HOURS", help="leave younger runs alone (default 168, a week)"
     )
     gc.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     gc.add_argument(
@@ -263,10 +263,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _at_least_one(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("at least one view must be kept")
+def _views(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of views, of which at least one is kept")
     return int(text)
+
+
+def _hours(text: str) -> datetime.timedelta:
+    try:
+        hours = datetime.timedelta(hours=float(text))
+    except (ValueError, OverflowError):
+        hours = datetime.timedelta(-1)
+    if not datetime.timedelta() <= hours <= _LONGEST_GRACE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours from 0 to ten years")
+    return hours
 
 
 def _public_functions(module: ModuleType | None) -> runner.Samples:

@@ -1,4 +1,4 @@
-"""What is wrong in the bucket, or needs somebody's attention; it changes nothing."""
+"""What is wrong in the bucket, or needs somebody's attention; nothing is changed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from obstore.exceptions import BaseError as StoreError
+
 from .databases.files import is_unchanged
 from .databases.objects import Bucket
 from .environments import Environment
-from .errors import DatasetError, MainstemError
+from .errors import DatasetError, MainstemError, as_users_see_it
 from .plan import freeze
 from .records import State, View, collect_garbage, pipelines_in
 
@@ -39,9 +41,12 @@ def examine(
     for name in pipelines_in(environment.bucket):
         state = State(environment.bucket, name)
         history = state.history()
+        if not history and state.outer:  # readers here see dev's
+            state = state.outer
+            history = state.history()
         newest = history.get(max(history, default=0))
         found += _views(state.bucket, history)
-        found += _runs(state, {view.run for view in history.values()})
+        found += _runs(state, history)
         if newest and name in pipelines:
             found += _effects(environment, pipelines, name, newest)
     return [*found, *_garbage(environment.bucket, keep, grace)]
@@ -60,15 +65,12 @@ def _views(bucket: Bucket, history: Mapping[int, View]) -> Iterator[Finding]:
                 yield Finding("fault", f"{name}.{dataset} {how}, {where}: `run {name}` makes it again")
 
 
-def _runs(state: State, published: set[str]) -> Iterator[Finding]:
+def _runs(state: State, history: Mapping[int, View]) -> Iterator[Finding]:
     """Runs that nobody has finished, and documents of theirs that cannot be read."""
-    for run, documents in sorted(state.runs().items()):
-        if run in published or "start" not in documents:
-            continue
+    for run in state.unfinished(history):
         try:
             start = state.start_of(run)
-            for step in documents.keys() - {"start"}:
-                state.record(run, step)
+            state.outputs_so_far(run)
         except DatasetError as error:
             yield Finding("remark", f"run {run} cannot be finished: {error}")
             continue
@@ -88,7 +90,11 @@ def _effects(
         return
     for step in steps:
         if step.kind == "effect" and step.name in view.records:
-            found = step.ask(**step.kwargs)
+            try:
+                found = step.ask(**step.kwargs)
+            except Exception as error:  # noqa: BLE001 - it is the project's code, and reaches out to the world
+                yield Finding("remark", f"{step.name} of {name} cannot tell what the world shows: {error}")
+                continue
             if found is None or found.label.key != view.records[step.name].key:
                 differs = "the world does not show what the newest view has"
                 yield Finding("fault", f"{step.name} of {name}: {differs}; the next run repairs it")
@@ -97,8 +103,8 @@ def _effects(
 def _garbage(bucket: Bucket, keep: int, grace: datetime.timedelta) -> Iterator[Finding]:
     try:
         garbage = collect_garbage(bucket, keep=keep, grace=grace, dry_run=True)
-    except DatasetError as error:
-        yield Finding("remark", f"`gc` would delete nothing: {error}")
+    except (DatasetError, StoreError, OSError) as error:
+        yield Finding("remark", f"`gc` would delete nothing: {as_users_see_it(error)}")
         return
     if garbage.given_up:
         yield Finding("remark", f"`gc` would give up {', '.join(garbage.given_up)}: resume what is still wanted before")

@@ -164,7 +164,9 @@ def _storage(settings: Settings, project: Project) -> Storage:
     engine = os.environ.get("MAINSTEM_ENGINE") or "local"
     if kind == "local":
         if engine != "local":
-            raise SettingsError(f'local storage on {engine}, where nothing outlives a step: set storage = "gcs"')
+            raise SettingsError(
+                f'local storage on {engine}, where nothing outlives a step: set storage = "gcs", unset MAINSTEM_STORAGE'
+            )
         return Directory(project.root / "buckets" / settings.bucket)
     if kind == "gcs":
         from .credentials import default_credentials

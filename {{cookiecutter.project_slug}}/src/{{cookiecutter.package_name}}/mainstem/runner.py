@@ -16,7 +16,7 @@ from .attempt import compute
 from .checks import collect
 from .databases.sources import newest_source
 from .environments import Environment
-from .errors import Declined, DefectsFound, as_users_see_it
+from .errors import Declined, DefectsFound, MainstemError, as_users_see_it, is_of_the_store
 from .plan import Plan, PlannedStep, freeze
 from .records import Decision, Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
 from .settings import Overlays
@@ -121,6 +121,9 @@ def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcom
                 computed.append(step.name)
         view = finish(run) if run.start.steps is None else None
     except (KeyboardInterrupt, Exception) as error:
+        if not isinstance(error, MainstemError | KeyboardInterrupt | OSError) and not is_of_the_store(error):
+            error.add_note(f"Mainstem itself failed in run {run.id}, which can be resumed: please report this.")
+            raise
         stopped = as_users_see_it(error)
         stopped.run = run.id
         raise stopped from error

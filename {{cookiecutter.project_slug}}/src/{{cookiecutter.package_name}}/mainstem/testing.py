@@ -76,9 +76,7 @@ def resume_pipeline(pipelines: ModuleType | Mapping[str, Any], name: str, run: s
 def unfinished_runs(name: str) -> list[str]:
     """The runs of a pipeline that can be resumed, oldest first."""
     state = State(environments.current().bucket, name)
-    published = {view.run for view in state.history().values()}
-    started = {run: found["start"].time for run, found in state.runs().items() if "start" in found}
-    return sorted(started.keys() - published, key=lambda run: (started[run], run))
+    return state.unfinished(state.history())
 
 
 Fault = Callable[[Literal["before", "after"], str, str], None]
@@ -99,7 +97,7 @@ class StopAt:
 
         for moment in itertools.count():
             bucket, stop = Bucket.memory(), StopAt(moment)
-            with temporary_environment(sources, FaultyBucket(bucket, stop)), suppress(Stopped):
+            with suppress(Stopped), temporary_environment(sources, FaultyBucket(bucket, stop)):
                 run_pipeline(pipelines, "training")
             with temporary_environment(bucket=bucket):
                 for run in unfinished_runs("training"):
@@ -148,15 +146,9 @@ class FaultyBucket(Bucket):
         """The same bucket, with the same fault, as a namespace may use it."""
         return FaultyBucket(super().inside(prefix), self.fault)
 
-    create = _through_fault("create")
-    delete = _through_fault("delete")
-    sink = _through_fault("sink")
-    scan = _through_fault("scan")
-    open = _through_fault("open")
-    find = _through_fault("find")
-    stat = _through_fault("stat")
-    list = _through_fault("list")
-    folders = _through_fault("folders")
+
+for _verb in ("create", "delete", "move", "sink", "scan", "open", "find", "stat", "list", "folders"):
+    setattr(FaultyBucket, _verb, _through_fault(_verb))
 
 
 def _unwatched(progress: runner.Progress) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from ..errors import DatasetError
-from .objects import Bucket
+from .objects import Bucket, Stat
 
 __all__ = ["Form", "NotStorable", "Output", "in_place", "is_unchanged", "read", "write"]
 
@@ -43,6 +43,13 @@ class Output:
     etag: str
     rows: int | None = None
     columns: dict[str, str] | None = None
+    version: str = ""
+
+    def is_of(self, stat: Stat) -> bool:
+        """Whether the object is still this one: Cloud Storage may tell another etag when only metadata changed."""
+        return stat.size == self.size and (
+            stat.etag == self.etag or (stat.version != "" and stat.version == self.version)
+        )
 
 
 def write(bucket: Bucket, stem: str, value: Any) -> Output:
@@ -74,7 +81,7 @@ def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
         shape = _shape(bucket.scan(key))
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
-    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *shape)
+    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *shape, version=stat.version)
 
 
 def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
@@ -103,7 +110,7 @@ def is_unchanged(bucket: Bucket, output: Output, *, by_content: bool = False) ->
     if stat is None or stat.size != output.size:
         return False
     has_hash = output.identity.startswith("sha256:")
-    if stat.etag == output.etag and not (by_content and has_hash):
+    if output.is_of(stat) and not (by_content and has_hash):
         return True
     return has_hash and output.identity == _sha256(bucket.get(output.path))
 

@@ -34,12 +34,14 @@ class Stat:
     """What the store says of one object.
 
     `time` is the store's own clock, as lists give it: Cloud Storage cuts that of a single object to the second.
+    `version` is Cloud Storage's generation, which it tells of a single object alone.
     """
 
     key: str
     size: int
     etag: str
     time: datetime
+    version: str = ""
 
 
 class Bucket:
@@ -88,7 +90,11 @@ class Bucket:
         if self.prefix:
             return [self.prefix]
         found = _listed(lambda: obstore.list_with_delimiter(self.storage.store, _NAMESPACES))
-        return [f"{path}/" for path in sorted(found["common_prefixes"]) if _SEGMENT.fullmatch(path.rpartition("/")[2])]
+        prefixes = [f"{path}/" for path in sorted(found["common_prefixes"]) if _is_name(path)]
+        # a directory goes on showing folders that are empty
+        return [
+            prefix for prefix in prefixes if next(iter(obstore.list(self.storage.store, prefix, chunk_size=1)), None)
+        ]
 
     def create(self, key: str, data: bytes) -> str:
         """Store a new object, and return its etag.
@@ -112,8 +118,11 @@ class Bucket:
 
     def move(self, key: str, to: str) -> str:
         """Give an object another name, under which it is there whole or not at all; returns that name."""
-        obstore.copy(self.storage.store, self._writable(key), self._writable(to))
-        self.delete(key)
+        try:
+            obstore.rename(self.storage.store, self._writable(key), self._writable(to))
+        except FileNotFoundError:  # the answer to its last request was lost, if it is there
+            if self.stat(to) is None:
+                raise
         return to
 
     def sink(self, key: str, frame: pl.LazyFrame) -> None:
@@ -168,9 +177,9 @@ class Bucket:
         folder = f"{self.prefix}temporary"
         key = f"{folder}/{secrets.token_hex(8)}.json"
         self.create(key, b"{}")
-        time = next(stat.time for stat in self.list(folder) if stat.key == key)
+        times = [stat.time for stat in self.list(folder) if stat.key == key]
         self.delete(key)
-        return time
+        return times[0] if times else self.now()  # gc beside us has taken it away
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""
@@ -178,7 +187,7 @@ class Bucket:
 
     def _stat(self, meta: ObjectMeta) -> Stat:
         etag = self.storage.etag(meta["path"], meta["e_tag"] or "")
-        return Stat(meta["path"], meta["size"], etag, meta["last_modified"])
+        return Stat(meta["path"], meta["size"], etag, meta["last_modified"], meta["version"] or "")
 
     def _writable(self, key: str) -> str:
         if not _valid(key).startswith(self.prefix) or (not self.prefix and key.startswith(_NAMESPACES)):

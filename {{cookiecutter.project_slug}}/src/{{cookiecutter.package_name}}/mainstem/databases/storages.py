@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import obstore
 import polars as pl
+from obstore.store import GCSStore, LocalStore, MemoryStore
 
 from ..errors import DatasetError
 
 if TYPE_CHECKING:
-    from obstore.store import GCSCredential, GCSStore, LocalStore, MemoryStore, ObjectStore
+    from obstore.store import GCSCredential, ObjectStore
 
     from ..credentials import Credentials
 
@@ -69,12 +70,7 @@ class Memory:
     """Gone with the process, for tests."""
 
     address: str = "memory:/"
-
-    @cached_property
-    def store(self) -> MemoryStore:  # noqa: D102 - as Storage's, here and below
-        from obstore.store import MemoryStore
-
-        return MemoryStore()
+    store: MemoryStore = field(default_factory=MemoryStore, compare=False)
 
     def check(self, *keys: str) -> None:
         """Nothing leads out of memory."""
@@ -106,8 +102,6 @@ class Directory:
 
     @cached_property
     def store(self) -> LocalStore:  # noqa: D102
-        from obstore.store import LocalStore
-
         return LocalStore(self.path, mkdir=True)
 
     def check(self, *keys: str) -> None:
@@ -155,8 +149,6 @@ class CloudStorage:
 
     @cached_property
     def store(self) -> GCSStore:  # noqa: D102
-        from obstore.store import GCSStore
-
         plain = self.endpoint.startswith("http://")
         return GCSStore(
             self.bucket,
@@ -183,17 +175,18 @@ class CloudStorage:
 
     @cached_property
     def _filesystem(self) -> Any:
-        if self.endpoint:  # gcsfs would ask Google what type of bucket this is
-            os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
-        import gcsfs
+        # Else gcsfs asks over gRPC for the type of bucket, which waits for a minute where only HTTPS gets through.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        from gcsfs.core import GCSFileSystem
 
-        return gcsfs.GCSFileSystem(
+        return GCSFileSystem(
             token=self.credentials.google, endpoint_url=self.endpoint or None, use_listings_cache=False
         )
 
-    @property
+    @cached_property
     def _polars_options(self) -> dict[str, Any]:
-        # Explicit, because without it Polars looks for an identity of its own.
+        # The provider is explicit, because Polars looks for an identity of its own without, and the same each time,
+        # because it keeps connections by provider.
         options = {"timeout": _TIMEOUT, **({"google_base_url": self.endpoint} if self.endpoint else {})}
         return {"storage_options": options, "credential_provider": self._for_polars}
 

@@ -45,20 +45,18 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
     for _ in range(_ATTEMPTS_TO_MARK):
         places = _survey(bucket, oldest, known)
         given_up |= {run for place in places if place.views for run in place.abandoned}
-        referred = _referred(places, keep, given_up)
-        planned = _garbage(places, _objects(places), referred, given_up, leftovers)
+        planned = _garbage(places, _objects(places), _referred(places, given_up, keep), given_up, leftovers)
         if dry_run or not (planned.objects or planned.documents):
             return planned
-        if all(_mark(place) for place in places if place.views):
+        if all(_mark(place, keep) for place in places if place.views):
             break
     else:
         raise Declined("other runs publish faster than gc can tell them that it begins: try again")
     # What was referred to before the objects are listed, and after: only what neither knows of goes.
+    before = _survey(bucket, oldest, known)
+    objects = _objects(before)
     places = _survey(bucket, oldest, known)
-    referred = _referred(places, keep, set())
-    objects = _objects(places)
-    places = _survey(bucket, oldest, known)
-    garbage = _garbage(places, objects, referred | _referred(places, keep, set()), given_up, leftovers)
+    garbage = _garbage(places, objects, _referred([*before, *places], set()), given_up, leftovers)
     for stat in [*garbage.objects, *garbage.documents]:
         _inside(bucket, stat.key).delete(stat.key)
     return garbage
@@ -67,16 +65,28 @@ def collect_garbage(bucket: Bucket, *, keep: int, grace: datetime.timedelta, dry
 def remove_namespace(bucket: Bucket, prefix: str, grace: datetime.timedelta, *, dry_run: bool = False) -> list[Stat]:
     """Delete all that a namespace holds; raises Declined while a run there is younger than `grace` and unfinished."""
     inside = bucket.inside(prefix)
-    for place in _survey(inside, inside.now() - grace, {}):
+    oldest = inside.now() - grace
+    for place in _survey(inside, oldest, {}):
         busy = [run for run in place.runs if run not in place.over and place.is_young(run)]
         if busy:
             raise Declined(f"run {busy[0]} of {place.state.pipeline} may still go on there: shorten --grace to end it")
-    # Views go first, the oldest of them first: who reads meanwhile sees the newest, or none.
     objects = inside.list(prefix.rstrip("/"))
-    objects.sort(key=lambda stat: ("/views/" not in stat.key, stat.key))
-    for stat in () if dry_run else objects:
+    # The state goes first, and of it the views, oldest first: who reads meanwhile sees the newest, or none.
+    objects.sort(key=lambda stat: ("/state/" not in stat.key, "/views/" not in stat.key, stat.key))
+    for number, stat in enumerate(() if dry_run else objects):
+        if "/state/" not in stat.key and "/state/" in objects[max(number - 1, 0)].key:
+            _check_nothing_began(inside, oldest)
         inside.delete(stat.key)
     return objects
+
+
+def _check_nothing_began(inside: Bucket, oldest: datetime.datetime) -> None:
+    """A run that begins while its namespace is removed may have taken over what is about to go."""
+    for place in _survey(inside, oldest, {}):
+        if place.runs or place.views:
+            raise Declined(
+                f"a run of {place.state.pipeline} began there meanwhile: remove the namespace again, or keep it"
+            )
 
 
 @dataclass(frozen=True)
@@ -109,17 +119,19 @@ class _Place:
         told = [documents["start"]] if "start" in documents else documents.values()
         return any(stat.time >= self.oldest for stat in told)
 
-    def kept(self, keep: int) -> list[View]:
-        """The newest views, as many as it takes to have `keep` different ones."""
+    def first_kept(self, keep: int | None) -> int:
+        """The oldest view to keep: there are `keep` different ones from there on, or what the last mark says."""
+        first = max((view.first for view in self.views.values()), default=1)
         different: set[frozenset[str]] = set()
-        kept = []
-        for number in sorted(self.views, reverse=True):
-            view = self.views[number]
-            if view.paths and len(different | {view.paths}) > keep:
-                break
-            different |= {view.paths} - {frozenset()}
-            kept.append(view)
-        return kept
+        for number in sorted(self.views if keep else (), reverse=True):
+            different |= {self.views[number].paths} - {frozenset()}
+            if len(different) > (keep or 0):
+                return max(first, number + 1)
+        return first
+
+    def kept(self, keep: int | None) -> list[View]:
+        """The views to keep."""
+        return [view for number, view in self.views.items() if number >= self.first_kept(keep)]
 
     def pinned(self, run: str) -> set[str]:
         """The objects that a run may read or take over, wherever it goes on."""
@@ -141,9 +153,6 @@ class _Referred:
     live: set[tuple[str, str]]
     kept: set[tuple[str, str]]
 
-    def __or__(self, other: _Referred) -> _Referred:
-        return _Referred(self.paths | other.paths, self.live | other.live, self.kept | other.kept)
-
 
 def _survey(bucket: Bucket, oldest: datetime.datetime, known: dict[str, State]) -> list[_Place]:
     """All pipelines in reach; the runs are listed before the views, so that one which finishes meanwhile is seen.
@@ -156,19 +165,21 @@ def _survey(bucket: Bucket, oldest: datetime.datetime, known: dict[str, State]) 
     return [_Place(state, one, state.history(), oldest) for state, one in zip(states, runs, strict=True)]
 
 
-def _referred(places: Iterable[_Place], keep: int, given_up: set[str]) -> _Referred:
+def _referred(places: Iterable[_Place], given_up: set[str], keep: int | None = None) -> _Referred:
+    """What the places refer to; without `keep`, by the marks that stand there."""
     referred = _Referred(set(), set(), set())
     for place in places:
         newest = place.views.get(max(place.views, default=0))
         if newest and not newest.run:
-            raise Damaged(f"view {newest.number} of {place.state.pipeline} is damaged: roll back to an earlier one")
+            where, pipeline = place.state.bucket.address, place.state.pipeline
+            raise Damaged(
+                f"view {newest.number} of {pipeline} in {where} is damaged: roll back to an earlier one there"
+            )
         views, live = place.kept(keep), place.live - given_up
-        paths = {path for view in views for path in view.paths}
-        referred |= _Referred(
-            paths.union(*(place.pinned(run) for run in live)),
-            {(place.state.folder, run) for run in live},
-            {(place.state.folder, view.run) for view in views},
-        )
+        for paths in (*(view.paths for view in views), *(place.pinned(run) for run in live)):
+            referred.paths.update(paths)
+        referred.live.update((place.state.folder, run) for run in live)
+        referred.kept.update((place.state.folder, view.run) for view in views)
     return referred
 
 
@@ -209,8 +220,8 @@ def _leftovers(place: Bucket, oldest: datetime.datetime) -> list[Stat]:
     return [stat for stat in place.list(f"{place.prefix}temporary") if stat.time < oldest]
 
 
-def _mark(place: _Place) -> bool:
-    """Publish the newest view once more, with the runs that are given up; False when a run was faster."""
+def _mark(place: _Place, keep: int) -> bool:
+    """Publish the newest view once more, with what is given up: runs, and older views; False when a run was faster."""
     newest = place.views[max(place.views)]
     return place.state.create_view(
         replace(
@@ -219,6 +230,7 @@ def _mark(place: _Place) -> bool:
             run=f"gc-{new_run_id()}",
             restores=None,
             collected=sorted(place.abandoned),
+            first=place.first_kept(keep),
         )
     )
 

@@ -115,7 +115,7 @@ class View(Document):
 
     `started` is when the store saw the run's start (ISO 8601). `restores` is the number that a
     rollback repeats; `withdrawn` are the paths that rollbacks took out of sight, never to be
-    reused; `collected` are runs given up.
+    reused; `collected` are runs given up, and `first` is the oldest view that can be restored.
     """
 
     remedy: ClassVar = "roll back to an earlier view"
@@ -128,6 +128,7 @@ class View(Document):
     restores: int | None = None
     withdrawn: list[str] = field(default_factory=list)
     collected: list[str] = field(default_factory=list)
+    first: int = 1
 
     def __post_init__(self) -> None:
         """Raise ValueError for a time that is none, or has no time zone; a damaged view has an empty one."""

@@ -94,7 +94,7 @@ class Run:
         read = [output for output in inputs.values() if output.path.startswith(folders)]
         for output in [*read, *(self.start.sources[name] for name in step.sources)]:
             stat = self.bucket.stat(output.path)
-            if stat is None or stat.etag != output.etag:
+            if stat is None or not output.is_of(stat):
                 raise Declined(f"{self.bucket.uri(output.path)} was replaced while the run read it: begin a new run")
 
     @cached_property

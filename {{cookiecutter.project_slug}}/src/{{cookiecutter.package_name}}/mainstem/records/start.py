@@ -71,7 +71,7 @@ class Situation:
     def shows(self, output: Output) -> bool:
         """Whether an object is there as it was made; where the list tells another etag, the object itself is asked."""
         stat = self.present.get(output.path)
-        return stat is not None and (stat.etag == output.etag or is_unchanged(self.bucket, output))
+        return stat is not None and (output.is_of(stat) or is_unchanged(self.bucket, output))
 
 
 @dataclass(frozen=True)

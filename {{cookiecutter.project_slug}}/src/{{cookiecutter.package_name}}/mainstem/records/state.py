@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 
 from ..databases.files import Output
 from ..databases.objects import AlreadyExistsError, Bucket, Stat
@@ -112,6 +113,14 @@ class State:
         taken = [reused[step] for step in reused if start is None or start.steps is None or step in start.steps]
         return {name: output for record in (*taken, *records) for name, output in record.outputs.items()}
 
+    def unfinished(self, history: Mapping[int, View]) -> list[str]:
+        """The runs that may still publish, oldest first."""
+        over = {run for view in history.values() for run in (view.run, *view.collected)}
+        newest = history.get(max(history, default=0))
+        since = (newest.start_time, newest.run) if newest and newest.run else None
+        started = {(found["start"].time, run) for run, found in self.runs().items() if "start" in found}
+        return [run for time, run in sorted(started) if run not in over and (since is None or (time, run) > since)]
+
     def create_record(self, run: str, record: Record) -> bool:
         """Commit a step in a run; False when another attempt has."""
         return self._create(self._run_key(run, record.step), record.encoded())
@@ -149,13 +158,12 @@ def visible(bucket: Bucket, pipeline: str) -> View | None:
 
 def made_by(bucket: Bucket, run: str) -> dict[str, Output]:
     """The datasets of one run as `pipeline.dataset`: what it published or, if it has not, what it has made so far."""
-    found: dict[str, Output] = {}
-    for pipeline in pipelines_in(bucket):
-        for state in (State(bucket, pipeline, prefix) for prefix in bucket.prefixes):
-            published = [view.outputs for view in state.history().values() if view.run == run]
-            outputs = published[0] if published else state.outputs_so_far(run)
-            found |= {f"{pipeline}.{name}": output for name, output in outputs.items()}
-    return found
+    states = [State(bucket, name, prefix) for name in pipelines_in(bucket) for prefix in reversed(bucket.prefixes)]
+    found = {state: state.outputs_so_far(run) for state in states}
+    if not any(found.values()):  # its documents are gone, but not its view
+        views = [(state, view) for state in states for view in state.history().values()]
+        found = {state: view.outputs for state, view in views if view.run == run}
+    return {f"{state.pipeline}.{name}": one for state, outputs in found.items() for name, one in outputs.items()}
 
 
 def readable_record(state: State, run: str, step: str) -> Record | None:

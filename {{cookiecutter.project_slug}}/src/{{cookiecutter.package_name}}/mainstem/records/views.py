@@ -99,12 +99,15 @@ def _consistent_records(run: Run) -> dict[str, Record]:
 
 def _target(state: State, history: dict[int, View], to: int | None) -> View:
     """The view to restore: number `to`, or the newest older one that shows other datasets."""
+    first = max(view.first for view in history.values())
     if to is not None:
         if to not in history:
             raise Declined(f"{state.pipeline} has no view {to}: see `runs {state.pipeline}`")
+        if to < first:
+            raise Declined(f"view {to} of {state.pipeline} was left to gc: the oldest that can be restored is {first}")
         return state.view(to)
     newest = history[max(history)]
-    for number in sorted(history, reverse=True):
+    for number in sorted((number for number in history if number >= first), reverse=True):
         paths = history[number].paths
         if paths and paths != newest.paths and not paths & set(newest.withdrawn):
             return history[number]
