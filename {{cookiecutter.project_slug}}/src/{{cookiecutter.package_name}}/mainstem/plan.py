@@ -6,6 +6,7 @@ import datetime
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from . import code, keys, schema
@@ -73,18 +74,19 @@ class Plan:
             f"{self.pipeline} has no step {name!r}: it has {', '.join(step.name for step in self.steps)}"
         )
 
+    @cached_property
     def makers(self) -> dict[str, PlannedStep]:
         """For each dataset of this pipeline, the step that makes it."""
         return {output: step for step in self.steps for output in step.outputs}
 
     def foreign(self) -> list[str]:
         """The datasets of other pipelines that it reads, as `pipeline.dataset`."""
-        makers = self.makers()
+        makers = self.makers
         return sorted({name for step in self.steps for name in step.inputs if name not in makers})
 
     def before(self, name: str) -> set[str]:
         """The names of a step and all that it depends on."""
-        makers, found, queue = self.makers(), set(), [self.step(name)]
+        makers, found, queue = self.makers, set(), [self.step(name)]
         while queue:
             step = queue.pop()
             found.add(step.name)

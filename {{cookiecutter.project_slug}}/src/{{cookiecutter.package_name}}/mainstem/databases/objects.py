@@ -90,11 +90,7 @@ class Bucket:
         if self.prefix:
             return [self.prefix]
         found = _listed(lambda: obstore.list_with_delimiter(self.storage.store, _NAMESPACES))
-        prefixes = [f"{path}/" for path in sorted(found["common_prefixes"]) if _is_name(path)]
-        # a directory goes on showing folders that are empty
-        return [
-            prefix for prefix in prefixes if next(iter(obstore.list(self.storage.store, prefix, chunk_size=1)), None)
-        ]
+        return [f"{path}/" for path in sorted(found["common_prefixes"]) if _is_name(path)]
 
     def create(self, key: str, data: bytes) -> str:
         """Store a new object, and return its etag.

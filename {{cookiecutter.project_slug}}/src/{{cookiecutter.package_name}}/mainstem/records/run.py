@@ -81,7 +81,7 @@ class Run:
     def _input(self, step: PlannedStep, name: str) -> Output:
         if name in self.start.foreign:
             return self.start.foreign[name]
-        record = self.record(self.plan.makers()[name].name)
+        record = self.record(self.plan.makers[name].name)
         if record is None or name not in record.outputs:
             raise Declined(
                 f"{step.name} needs {name!r}, which no run has made here: run the steps before it, --to {step.name}"
