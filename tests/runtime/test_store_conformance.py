@@ -113,8 +113,8 @@ def test_an_object_is_the_same_however_it_is_asked_for(bucket: Bucket) -> None:
     for key, stat in listed.items():
         asked = bucket.stat(key)
         assert asked
-        # the time of a single object may be cut to the second
-        assert replace(asked, time=stat.time) == stat
+        # the time of a single object may be cut to the second, and only it may have a version
+        assert replace(asked, time=stat.time, version="") == stat
         assert datetime.timedelta() <= stat.time - asked.time < datetime.timedelta(seconds=1)
     assert listed["data/one.json"].etag == etag
 
