@@ -51,6 +51,7 @@ _REFUSALS = {
     "the world is a later run's": r"started later and has written to the world",
     "inputs of a partial run": r"which no run has made here",
     "nothing to roll back": r"nothing to roll back",
+    "what to restore was left to gc": r"was left to gc",
     "others are faster": r"finish faster|publish faster",
     "nothing published to read": r"has published",
 }

@@ -45,6 +45,8 @@ def compute(
                 error.add_note(
                     "Nothing spills to a disk here: give the step more memory, or write it so that it streams."
                 )
+            if attempt == step.retries:
+                run.check_not_collected()
             if attempt == step.retries and is_of_the_store(error):
                 raise as_users_see_it(error) from error
             if attempt == step.retries:

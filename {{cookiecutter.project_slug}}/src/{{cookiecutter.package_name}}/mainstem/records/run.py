@@ -78,6 +78,18 @@ class Run:
         self.state.create_record(self.id, record)
         return self.record(step.name) or record
 
+    def check_not_collected(self) -> None:
+        """Raise Declined when gc has given the run up, and so may have taken its objects away."""
+        own = (
+            pin.number
+            for pin in self.start.pins
+            if (pin.prefix, pin.pipeline) == (self.state.prefix, self.plan.pipeline)
+        )
+        base = max(own, default=0)
+        later = (self.state.view(number) for number in self.state.view_times() if number > base)
+        if any(self.id in view.collected for view in later):
+            raise Declined(f"run {self.id} was collected: begin a new run")
+
     def _input(self, step: PlannedStep, name: str) -> Output:
         if name in self.start.foreign:
             return self.start.foreign[name]
