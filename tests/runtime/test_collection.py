@@ -386,6 +386,28 @@ def test_a_run_that_begins_and_ends_meanwhile_keeps_all_it_has(aging: Aging, mon
         assert loaded(8)
 
 
+def test_a_run_that_begins_while_its_namespace_is_removed_keeps_all_it_has(
+    aging: Aging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with at(aging, PREFIX):
+        run(6)
+    aging.wait(days=30)
+    delete, others = Aging.delete, iter([6])
+
+    def delete_after_a_run(bucket: Aging, key: str) -> None:
+        if "/views/" in key:
+            with at(aging, PREFIX):
+                for n in others:
+                    run(n)
+        delete(bucket, key)
+
+    monkeypatch.setattr(Aging, "delete", delete_after_a_run)
+    with at(aging), pytest.raises(Declined, match="training was run there meanwhile: remove the namespace again"):
+        records.remove_namespace(aging, PREFIX, WEEK)
+    with at(aging, PREFIX):
+        assert loaded(6)
+
+
 def test_a_namespace_is_removed_whole_unless_a_run_there_is_young(aging: Aging) -> None:
     with at(aging):
         run(4)

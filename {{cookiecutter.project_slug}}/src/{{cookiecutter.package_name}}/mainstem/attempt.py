@@ -41,22 +41,24 @@ def compute(
         except MainstemError:
             raise  # the protocol's, or about what the step returned: trying again gives the same
         except (Exception, SystemExit) as error:
-            if "out-of-core disk budget" in str(error):
-                error.add_note(
-                    "Nothing spills to a disk here: give the step more memory, or write it so that it streams."
-                )
             if attempt == step.retries:
-                run.check_not_collected()
-            if attempt == step.retries and is_of_the_store(error):
-                raise as_users_see_it(error) from error
-            if attempt == step.retries:
-                raise StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed") from error
+                raise _failure(run, step, error) from error
             pause = min(2.0**attempt, _LONGEST_PAUSE)
             retrying(f"{type(error).__name__}: {error}; again in {pause:.0f} s")
             time.sleep(pause)
         else:
             return outputs
     raise AssertionError("the last attempt returns or raises")
+
+
+def _failure(run: Run, step: PlannedStep, error: BaseException) -> MainstemError:
+    """Why a step failed for good: gc gave the run up, the bucket or the disk failed, or the user's own code did."""
+    run.check_not_collected()
+    if is_of_the_store(error):
+        return as_users_see_it(error)
+    if "out-of-core disk budget" in str(error):
+        error.add_note("Nothing spills to a disk here: give the step more memory, or write it so that it streams.")
+    return StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed")
 
 
 def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Any:

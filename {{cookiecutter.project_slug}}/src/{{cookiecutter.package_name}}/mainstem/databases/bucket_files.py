@@ -59,7 +59,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         path = path.strip("/")
         for prefix in self.bucket.prefixes:
             if stat := self.bucket.stat(f"{prefix}{path}"):
-                return {"name": path, "key": stat.key, "size": stat.size, "type": "file", "created": stat.time}
+                return _info(stat, path)
         raise FileNotFoundError(f"{path} is not in {self.bucket.address}")
 
 
@@ -70,4 +70,8 @@ def _entry(stat: Stat, name: str, folder: str) -> dict[str, Any]:
     own = f"{folder}/{first}" if folder else first
     if deeper:
         return {"name": own, "size": 0, "type": "directory"}
-    return {"name": own, "key": stat.key, "size": stat.size, "type": "file", "created": stat.time}
+    return _info(stat, own)
+
+
+def _info(stat: Stat, name: str) -> dict[str, Any]:
+    return {"name": name, "key": stat.key, "size": stat.size, "type": "file", "created": stat.time}

@@ -71,22 +71,19 @@ def remove_namespace(bucket: Bucket, prefix: str, grace: datetime.timedelta, *, 
         if busy:
             raise Declined(f"run {busy[0]} of {place.state.pipeline} may still go on there: shorten --grace to end it")
     objects = inside.list(prefix.rstrip("/"))
-    # The state goes first, and of it the views, oldest first: who reads meanwhile sees the newest, or none.
-    objects.sort(key=lambda stat: ("/state/" not in stat.key, "/views/" not in stat.key, stat.key))
-    for number, stat in enumerate(() if dry_run else objects):
-        if "/state/" not in stat.key and "/state/" in objects[max(number - 1, 0)].key:
-            _check_nothing_began(inside, oldest)
-        inside.delete(stat.key)
-    return objects
-
-
-def _check_nothing_began(inside: Bucket, oldest: datetime.datetime) -> None:
-    """A run that begins while its namespace is removed may have taken over what is about to go."""
+    if dry_run:
+        return objects
+    state = {stat.key for stat in objects if stat.key.startswith(f"{prefix}state/")}
+    # Views before runs, and the oldest first: who reads meanwhile sees the newest, or none.
+    for key in sorted(state, key=lambda key: ("/views/" not in key, key)):
+        inside.delete(key)
     for place in _survey(inside, oldest, {}):
-        if place.runs or place.views:
-            raise Declined(
-                f"a run of {place.state.pipeline} began there meanwhile: remove the namespace again, or keep it"
-            )
+        if place.runs or place.views:  # they may have taken over what is about to go
+            raise Declined(f"{place.state.pipeline} was run there meanwhile: remove the namespace again, or keep it")
+    for stat in objects:
+        if stat.key not in state:
+            inside.delete(stat.key)
+    return objects
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,8 @@ class _Place:
 
     def kept(self, keep: int | None) -> list[View]:
         """The views to keep."""
-        return [view for number, view in self.views.items() if number >= self.first_kept(keep)]
+        first = self.first_kept(keep)
+        return [view for number, view in self.views.items() if number >= first]
 
     def pinned(self, run: str) -> set[str]:
         """The objects that a run may read or take over, wherever it goes on."""
@@ -197,6 +195,7 @@ def _garbage(
     leftovers: list[Stat],
 ) -> Garbage:
     gone, documents = list(leftovers), []
+    spared = referred.live | referred.kept
     for place in places:
         folder = place.state.folder
         for stat in objects.get(folder, ()):
@@ -204,7 +203,7 @@ def _garbage(
             if stat.key not in referred.paths and (folder, run) not in referred.live:
                 gone.append(stat)
         for run, found in place.runs.items() if folder in objects else ():
-            if (folder, run) not in referred.live | referred.kept:
+            if (folder, run) not in spared:
                 # The start first: without it, nobody joins the run.
                 documents += sorted(found.values(), key=lambda stat: not stat.key.endswith("/start.json"))
     return Garbage(gone, documents, sorted(given_up))

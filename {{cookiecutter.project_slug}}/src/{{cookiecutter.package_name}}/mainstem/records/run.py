@@ -39,6 +39,12 @@ class Run:
         return self.start.run
 
     @property
+    def base(self) -> int:
+        """The number of the view that it builds on, here; 0 for none."""
+        own = (self.state.prefix, self.plan.pipeline)
+        return next(pin.number for pin in self.start.pins if (pin.prefix, pin.pipeline) == own)
+
+    @property
     def steps(self) -> list[PlannedStep]:
         """The steps that it executes, in order: all, or those a partial run was asked for."""
         return [step for step in self.plan.steps if self.start.steps is None or step.name in self.start.steps]
@@ -80,13 +86,7 @@ class Run:
 
     def check_not_collected(self) -> None:
         """Raise Declined when gc has given the run up, and so may have taken its objects away."""
-        own = (
-            pin.number
-            for pin in self.start.pins
-            if (pin.prefix, pin.pipeline) == (self.state.prefix, self.plan.pipeline)
-        )
-        base = max(own, default=0)
-        later = (self.state.view(number) for number in self.state.view_times() if number > base)
+        later = (self.state.view(number) for number in self.state.view_times() if number > self.base)
         if any(self.id in view.collected for view in later):
             raise Declined(f"run {self.id} was collected: begin a new run")
 

@@ -26,14 +26,11 @@ def finish(run: Run) -> View:
     if run.start.steps is not None:
         raise Declined(f"run {run.id} is partial: it makes no view")
     records = _consistent_records(run)
-    base = next(
-        pin.number for pin in run.start.pins if (pin.pipeline, pin.prefix) == (run.plan.pipeline, run.state.prefix)
-    )
-    withdrawn = run.state.view(base).withdrawn if base else []
+    withdrawn = run.state.view(run.base).withdrawn if run.base else []
     later: dict[int, View] = {}
     while True:
         times = run.state.view_times()
-        for number in sorted(number for number in times if number > base and number not in later):
+        for number in sorted(number for number in times if number > run.base and number not in later):
             later[number] = run.state.view(number)
             if later[number].run == run.id:
                 return later[number]
