@@ -11,9 +11,10 @@ from typing import Any
 import obstore
 import polars as pl
 import pytest
-from mainstem import databases, display, plan, records, runner, testing
+from mainstem import databases, plan, records, runner, testing
 from mainstem.databases import read
 from mainstem.databases.objects import Bucket
+from mainstem.display.runs import runs
 from mainstem.environments import Checkout, Environment
 from mainstem.errors import DatasetError, Declined, StepFailed
 from mainstem.pipeline import Step
@@ -472,7 +473,7 @@ def test_a_damaged_view_is_named_and_can_be_rolled_back(environment: Environment
         with pytest.raises(DatasetError, match="use the version that wrote it"):
             records.rollback(environment.bucket, "training", 1)
         return
-    assert "view 2 is damaged" in display.runs(environment, "training", 10)[0]
+    assert "view 2 is damaged" in runs(environment, "training", 10)[0]
     records.rollback(environment.bucket, "training", 1)
     databases.refresh()
     assert databases.load("raw") == 4

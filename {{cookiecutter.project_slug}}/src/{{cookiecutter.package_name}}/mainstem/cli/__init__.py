@@ -1,0 +1,79 @@
+"""The command of a project. Each module here declares some of its commands and says what they do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from obstore.exceptions import BaseError as StoreError
+
+from .. import runner
+from ..checks import collect
+from ..display.text import command_name, failure
+from ..environments import current, using
+from ..errors import MainstemError, as_users_see_it
+from . import data, looking, running, upkeep
+from .session import Session, print_to
+
+__all__ = ["main"]
+
+_EPILOGUE = """\
+exit codes: 0 done; 1 a step failed; 2 something to put right first (command line, settings,
+pipeline, data); 3 the protocol declined (a later run has finished, a rollback, another plan);
+130 interrupted"""
+
+
+def main(
+    pipelines: ModuleType, settings: Path, samples: ModuleType | None = None, arguments: Sequence[str] | None = None
+) -> int:
+    """Run the project's command; returns its exit code.
+
+    `samples` has a function for each source that a sample can stand in for, on local storage.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "resume", None) and (
+        options.set or options.date or options.since or options.force or options.frozen
+    ):
+        parser.error("--resume finishes a run as it was started: leave the other options out")
+    if threading.current_thread() is threading.main_thread():
+        # being ended is an interruption like any other
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        environment = current(settings)
+        session = Session(environment, collect(pipelines), _public_functions(samples), options)
+        with using(environment):
+            result = options.command(session)
+        if options.json:
+            print_to(sys.stdout, json.dumps(result, ensure_ascii=False, indent=2, default=str))
+    except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
+        stopped = as_users_see_it(error)
+        print_to(sys.stderr, failure(stopped, getattr(options, "pipeline", "")))
+        return stopped.exit_code
+    return session.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=Path(command_name()).name, epilog=_EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for group in (running, looking, upkeep, data):
+        group.add_commands(commands)
+    return parser
+
+
+def _public_functions(module: ModuleType | None) -> runner.Samples:
+    names = vars(module) if module else {}
+    own = {
+        name: value
+        for name, value in names.items()
+        if getattr(value, "__module__", None) == getattr(module, "__name__", "")
+    }
+    return {name: value for name, value in own.items() if callable(value) and not name.startswith("_")}
