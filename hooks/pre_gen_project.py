@@ -42,24 +42,14 @@ MOST_SHOWN: Final = 60
 # A package or a command of one of these names would hide what every project needs by that name.
 TAKEN: Final = frozenset(
     {
-        *("activate", "airflow", "cloudpickle", "conftest", "cookiecutter", "cruft", "deactivate"),
+        *("activate", "airflow", "altair", "cloudpickle", "conftest", "cookiecutter", "cruft", "deactivate"),
         *("duckdb", "editables", "fsspec", "gcsfs", "git", "google", "hatchling", "hypothesis", "ipykernel"),
-        *("joblib", "jupyter", "kfp", "mainstem", "mlflow", "mypy", "nox", "noxfile", "numpy", "obstore"),
-        *("packaging", "pandas", "pip", "polars", "pre_commit", "pre_commit_hooks", "pyarrow"),
-        *("pyspark", "pytest", "python", "python3", "requests", "rich", "ruff", "scikit_learn"),
-        *(
-            "scipy",
-            "setuptools",
-            "sklearn",
-            "sqlglot",
-            "src",
-            "test_pipelines",
-            "test_steps",
-            "tests",
-            "typing_extensions",
-            "uv",
-        ),
-        *("virtualenv", "wheel", "yaml"),
+        *("ipython", "jinja2", "joblib", "jupyter", "jupyterlab", "kfp", "mainstem", "matplotlib", "mlflow"),
+        *("mlflow_skinny", "mypy", "nbstripout", "notebook", "notebooks", "nox", "noxfile", "numpy"),
+        *("obstore", "packaging", "pandas", "pip", "polars", "pre_commit", "pre_commit_hooks", "pyarrow"),
+        *("pyspark", "pytest", "python", "python3", "requests", "rich", "ruff", "scikit_learn", "scipy"),
+        *("setuptools", "sklearn", "skops", "sqlglot", "src", "test_notebooks", "test_pipelines"),
+        *("test_steps", "tests", "typing_extensions", "uv", "virtualenv", "wheel", "yaml"),
     }
 )
 # Google creates no project whose id contains one of these.
