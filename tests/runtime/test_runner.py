@@ -398,12 +398,16 @@ def test_a_step_is_tried_again_as_often_as_it_says(monkeypatch: pytest.MonkeyPat
 # What a step returns
 
 
-def nothing() -> None:
-    return
+def nothing() -> Any:
+    world.meet("nothing")
 
 
-def triple() -> tuple[int, int, int]:
+def triple() -> Any:
     return 1, 2, 3
+
+
+def single() -> Any:
+    return 1
 
 
 def generated() -> Any:
@@ -415,7 +419,7 @@ def generated() -> Any:
     [
         (step(nothing, [], ["a"]), "nothing returned None for 'a': is a `return` missing?"),
         (step(triple, [], ["a", "b"]), "triple returned 3 values: return a tuple of 2, for a, b"),
-        (step(fetch, [], ["a", "b"]), "fetch returned a int: return a tuple of 2, for a, b"),
+        (step(single, [], ["a", "b"]), "single returned a int: return a tuple of 2, for a, b"),
         (step(generated, [], ["a"]), "'a'"),
     ],
     ids=["nothing", "too many", "one for two", "what cannot be stored"],

@@ -15,7 +15,7 @@ def ask() -> Written | None:
     if not board.exists():
         return None
     found = json.loads(board.read_text(encoding="utf-8"))
-    return Written(Label(found["run"], found["started"], found["key"]), found["value"])
+    return Written(Label(found["run"], found["started"], found["key"], "training"), found["value"])
 
 
 training = [

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import sysconfig
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,55 +12,103 @@ import polars as pl
 from . import schema
 from .databases import files
 from .databases.files import Output
+from .environments import using
 from .errors import Declined, MainstemError, StepFailed, as_users_see_it, is_of_the_store
 from .pipeline import Label
 from .plan import PlannedStep
 from .records import Run
+from .tracebacks import users_traceback
 
-__all__ = ["compute"]
+__all__ = ["AttemptFailed", "attempt", "attempt_elsewhere", "compute"]
 
-_RUNTIME = Path(__file__).resolve().parent
 _LONGEST_PAUSE = 30.0
 
 
+class AttemptFailed(Exception):
+    """An attempt failed, and the next may succeed; `failure` is what a person is told if none does."""
+
+    def __init__(self, reason: str, failure: MainstemError) -> None:
+        super().__init__(reason, failure)
+        self.reason = reason
+        self.failure = failure
+
+
 def compute(
-    run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str, retrying: Callable[[str], None]
+    run: Run,
+    step: PlannedStep,
+    inputs: Mapping[str, Output],
+    key: str,
+    retrying: Callable[[str], None],
+    *,
+    debug: bool = False,
 ) -> dict[str, Output]:
     """The datasets that a step makes, stored under names of this attempt's own.
 
-    After a failure it tries again as often as the step allows, telling `retrying` why. Raises
-    StepFailed with the traceback of the user's code, or saying what is wrong with what it returned.
+    After a failure it tries again as often as the step allows, telling `retrying` why; to `debug`,
+    it tries once, in this process. Raises StepFailed with the traceback of the user's code, or
+    saying what is wrong with what it returned.
     """
-    for attempt in range(step.retries + 1):
+    retries = 0 if debug else step.retries
+    for number in range(retries + 1):
         try:
-            values = _returned(step, _call(run, step, inputs, key))
-            outputs = _checked(run, step, values)
-        except MainstemError:
-            raise  # the protocol's, or about what the step returned: trying again gives the same
-        except (Exception, SystemExit) as error:
-            if attempt == step.retries:
-                raise _failure(run, step, error) from error
-            pause = min(2.0**attempt, _LONGEST_PAUSE)
-            retrying(f"{type(error).__name__}: {error}; again in {pause:.0f} s")
+            if step.timeout is None or debug or not run.bucket.is_shared:
+                return attempt(run, step, inputs, key)
+            return _attempt_within(step.timeout, run, step, inputs, key)
+        except AttemptFailed as error:
+            if number == retries:
+                run.check_not_collected()
+                raise error.failure from error.__cause__
+            pause = min(2.0**number, _LONGEST_PAUSE)
+            retrying(f"{error.reason}; again in {pause:.0f} s")
             time.sleep(pause)
-        else:
-            return outputs
     raise AssertionError("the last attempt returns or raises")
 
 
-def _failure(run: Run, step: PlannedStep, error: BaseException) -> MainstemError:
-    """Why a step failed for good: gc gave the run up, the bucket or the disk failed, or the user's own code did."""
-    run.check_not_collected()
+def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> dict[str, Output]:
+    """One attempt at a step.
+
+    Raises AttemptFailed, and MainstemError where another attempt would come to the same: it is the
+    protocol's, or about what the step returned.
+    """
+    try:
+        values = _returned(step, _call(run, step, inputs, key))
+        return _checked(run, step, values)
+    except MainstemError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise AttemptFailed(f"{type(error).__name__}: {error}", _failure(step, error)) from error
+
+
+def _attempt_within(
+    seconds: float, run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str
+) -> dict[str, Output]:
+    from .processes import Died, TimeIsOver, call_within
+
+    try:
+        outputs: dict[str, Output] = call_within(seconds, attempt_elsewhere, run, step, inputs, key)
+    except (Died, TimeIsOver) as error:
+        raise AttemptFailed(str(error), StepFailed(f"step {step.name} failed: {error}")) from None
+    return outputs
+
+
+def attempt_elsewhere(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> dict[str, Output]:
+    """One attempt in a process that knows nothing of the run yet."""
+    with using(run.environment):
+        return attempt(run, step, inputs, key)
+
+
+def _failure(step: PlannedStep, error: BaseException) -> MainstemError:
+    """What a person is told: the bucket or the disk failed, or the user's own code did."""
     if is_of_the_store(error):
         return as_users_see_it(error)
     if "out-of-core disk budget" in str(error):
         error.add_note("Nothing spills to a disk here: give the step more memory, or write it so that it streams.")
-    return StepFailed(f"{_users_traceback(error)}\n\nstep {step.name} failed")
+    return StepFailed(f"{users_traceback(error)}\n\nstep {step.name} failed", step.name)
 
 
 def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Any:
     """What the step's function returns for its inputs, kwargs and what the runtime fills in."""
-    label = Label(run.id, run.time.isoformat(), key)
+    label = Label(run.id, run.time.isoformat(), key, run.plan.pipeline)
     if step.kind == "effect" and (found := step.ask(**step.kwargs)):
         if found.label.key == key:
             return found.value
@@ -135,18 +180,3 @@ def _stored(run: Run, name: str, value: Any) -> Output:
         return files.write(run.bucket, stem, value)
     except files.NotStorable as error:
         raise StepFailed(f"{name!r} cannot be stored: {error}") from error
-
-
-def _users_traceback(error: BaseException) -> str:
-    """The traceback from the user's own code on, without the frames of the runtime that called it.
-
-    A LazyFrame fails in no line of the user's, but as it is stored: the error alone is shown then.
-    """
-    frame = error.__traceback__
-    while frame and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_RUNTIME):
-        frame = frame.tb_next
-    called = Path(frame.tb_frame.f_code.co_filename) if frame else None
-    libraries = map(Path, {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-    in_library = called and any(map(called.is_relative_to, libraries))
-    is_users = called and (not in_library or called.is_relative_to(_RUNTIME.parent))
-    return "".join(traceback.format_exception(type(error), error, frame if is_users else None)).rstrip()

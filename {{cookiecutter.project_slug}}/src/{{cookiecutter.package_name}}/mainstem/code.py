@@ -87,6 +87,10 @@ class _Part:
         return syntax.digest(syntax.canonical(self.tree))
 
     @cached_property
+    def effects(self) -> tuple[set[Chain], set[Chain]]:
+        return syntax.effects(self.tree)
+
+    @cached_property
     def is_mutable(self) -> bool:
         """Whether other statements could change what this one binds: a registry, a table, an object."""
         if syntax.shared(self.tree):
@@ -174,7 +178,7 @@ class _Package:
 
     def _changes(self, part: _Part) -> set[_Part]:
         """The mutable things that a statement may change as it runs: by a call, a decorator, an assignment."""
-        targets, touched = syntax.effects(part.tree)
+        targets, touched = part.effects
         changed = {one for chain in targets for one in self.resolve(part.module, chain, part.imports)}
         reach = self._follow(one for chain in touched for one in self.resolve(part.module, chain, part.imports))
         return (changed | {one for one in reach if one.is_mutable}) - {part}

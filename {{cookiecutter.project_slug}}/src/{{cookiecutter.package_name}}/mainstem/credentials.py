@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import SettingsError
 
@@ -23,6 +23,10 @@ class Credentials:
     def __init__(self, google: GoogleCredentials) -> None:
         self.google = google
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the identity."""
+        return Credentials, (self.google,)
 
     def token(self) -> tuple[str, datetime.datetime | None]:
         """An access token that is valid now, and when it expires (UTC)."""

@@ -12,6 +12,7 @@ __all__ = [
     "DefectsFound",
     "Interrupted",
     "MainstemError",
+    "ModelError",
     "SettingsError",
     "StepFailed",
     "as_users_see_it",
@@ -54,10 +55,24 @@ class DefectsFound(MainstemError):
     """A pipeline has defects; all of them are in the message."""
 
 
+class ModelError(MainstemError):
+    """A model or a version of it is missing or cannot be used, or MLflow does not do what it was asked."""
+
+
 class StepFailed(MainstemError):
-    """A step's own code raised, or what it returned is not what it declares."""
+    """A step's own code raised, or what it returned is not what it declares.
+
+    `step` is the step that can be looked into with a debugger, if its own code raised.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, step: str | None = None) -> None:
+        super().__init__(message, step)
+        self.step = step
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Declined(MainstemError):

@@ -25,10 +25,12 @@ __all__ = [
     "digest",
     "environment_parts",
     "explain",
+    "is_file_of",
     "lock_digest",
     "named_files",
     "plain",
     "restored",
+    "texts",
     "with_inputs",
 ]
 
@@ -91,13 +93,14 @@ def digest(value: Any) -> str:
 
 def named_files(kwargs: Any, package: Path) -> dict[str, str]:
     """The digests of the project's files that kwargs name, with newlines normalised."""
-    found = {}
-    for text in _texts(kwargs):
-        path = package / text
-        # os.path tells of a text that can be no path what it tells of a missing file
-        if text and os.path.isfile(path) and path.resolve().is_relative_to(package):  # noqa: PTH113
-            found[text] = _file_digest(path)
-    return found
+    return {text: _file_digest(package / text) for text in texts(kwargs) if is_file_of(package, text)}
+
+
+def is_file_of(package: Path, text: str) -> bool:
+    """Whether a text names a file of the project's package."""
+    path = package / text
+    # os.path tells of a text that can be no path what it tells of a missing file
+    return bool(text) and os.path.isfile(path) and path.resolve().is_relative_to(package)  # noqa: PTH113
 
 
 def environment_parts(environment: Environment) -> Parts:
@@ -174,12 +177,13 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """All texts within a value of kwargs."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
         for below in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(below)
+            yield from texts(below)
 
 
 def _file_digest(path: Path) -> str:

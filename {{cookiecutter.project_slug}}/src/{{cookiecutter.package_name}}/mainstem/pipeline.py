@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
     "filled_in",
     "kind_of",
     "reads_sources",
+    "signature_of",
     "volatile",
 ]
 
@@ -57,9 +60,11 @@ class Schema(TypedDict, total=False):
 class Step(_Required, total=False):
     """One step, as a data scientist declares it.
 
-    `name` is by default the function's. `retries` counts further attempts after a failure.
-    `resources` and `timeout` (in seconds) are handed on to engines in the plan. `schema` says what
-    must be true of an output that is a table:
+    `name` is by default the function's. `retries` counts further attempts after a failure. An
+    attempt that has a `timeout` (in seconds) runs in a process of its own and is ended then; a
+    bucket in memory belongs to one process, so there the step stays in it, whatever its time. The
+    memory in `resources` is the step's own while it runs: another waits until there is room.
+    `schema` says what must be true of an output that is a table:
 
         "outputs": ["clean", "bad_trips"],
         "schema": {"clean": {"columns": {"fare": pl.Float64, "zone": pl.Int64},
@@ -83,12 +88,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class Label:
     """What an effect leaves in the world, so that a later attempt knows what is there.
 
-    `run` and `started` (the store's time, ISO 8601) say which run wrote, `key` with what it did.
+    `run` and `started` (the store's time, ISO 8601) say which run of `pipeline` wrote, `key` with what it did.
     """
 
     run: str
     started: str
     key: str
+    pipeline: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def filled_in(function: Callable[..., Any], inputs: int) -> frozenset[str]:
     The data date for whoever has a `date`, the label for an effect, the sources for what reads them.
     """
     offered = {"date": True, "label": kind_of(function) == "effect", "sources": hasattr(function, _SOURCES)}
-    parameters = list(inspect.signature(function).parameters.values())
+    parameters = list(signature_of(function).parameters.values())
     free = {one.name for index, one in enumerate(parameters) if index >= inputs or one.kind is one.KEYWORD_ONLY}
     return frozenset(name for name, offer in offered.items() if offer and name in free)
 
@@ -159,3 +165,32 @@ def ask_of(function: Callable[..., Any]) -> Ask:
     """What tells whether the world holds an effect already."""
     ask: Ask = getattr(function, _ASK)
     return ask
+
+
+@lru_cache(maxsize=4096)
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """A function's signature, each annotation evaluated where it can be, else as text.
+
+    Raises TypeError or ValueError for what does not tell its parameters, as some builtins.
+    """
+    if sys.version_info >= (3, 14):  # from there on no annotation is text, and one that fails may raise
+        from annotationlib import Format
+
+        found = inspect.signature(function, annotation_format=Format.FORWARDREF)
+    else:
+        found = inspect.signature(function)
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    parameters = [one.replace(annotation=_evaluated(one.annotation, names)) for one in found.parameters.values()]
+    returned = function if isinstance(function, type) else _evaluated(found.return_annotation, names)
+    return found.replace(parameters=parameters, return_annotation=returned)
+
+
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
+    found = getattr(annotation, "__forward_arg__", annotation)
+    for _ in range(2):  # quotes within what is text already
+        if isinstance(found, str):
+            try:
+                found = eval(found, names)  # noqa: S307 - the project's own code, as inspect evaluates it
+            except Exception:  # noqa: BLE001 - it may raise anything, and is read as text then
+                return found
+    return found

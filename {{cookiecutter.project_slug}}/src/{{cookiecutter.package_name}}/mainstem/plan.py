@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from . import code, keys, schema
-from .checks import dependency_order, find_defects, name_of
+from .checks import check, dependency_order, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, Schema, ask_of, filled_in, kind_of
+from .pipeline import Ask, Kind, Schema, ask_of, filled_in, kind_of, signature_of
 from .settings import Overlays
 
 __all__ = ["Plan", "PlannedStep", "freeze"]
@@ -41,6 +41,11 @@ class PlannedStep:
     def ask(self) -> Ask:
         """For an effect: what tells whether the world holds it already."""
         return ask_of(self.function)
+
+    @property
+    def timeout(self) -> float | None:
+        """The seconds that one attempt at it may take."""
+        return self.engine.get("timeout")
 
     @property
     def returned(self) -> tuple[str, ...]:
@@ -128,8 +133,7 @@ def freeze(
     DefectsFound with all defects at once.
     """
     layers = {"environments.toml": environment.settings.kwargs, "--set": changes or {}}
-    if defects := find_defects(name, pipelines, layers):
-        raise DefectsFound("\n".join(defects))
+    check(name, pipelines, layers, environment.project.package)
     date = date or datetime.datetime.now().astimezone().date()
     reader = code.Reader()
     shared = {"format": keys.FORMAT, **keys.environment_parts(environment)}
@@ -175,12 +179,8 @@ def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date) ->
 
 def _forms(function: Callable[..., Any], inputs: int) -> tuple[Form, ...]:
     """How each input is handed over, by the annotation of its parameter."""
-    try:
-        signature = inspect.signature(function, eval_str=True)
-    except Exception:  # noqa: BLE001 - an annotation in quotes may raise anything; it is read as text then
-        signature = inspect.signature(function)
     forms: list[Form] = []
-    for parameter in signature.parameters.values():
+    for parameter in signature_of(function).parameters.values():
         many = parameter.kind is parameter.VAR_POSITIONAL
         forms += [_form(parameter.annotation)] * (inputs - len(forms) if many else 1)
     return tuple(forms[:inputs])
@@ -188,6 +188,8 @@ def _forms(function: Callable[..., Any], inputs: int) -> tuple[Form, ...]:
 
 def _form(annotation: Any) -> Form:
     """How an annotation, as a type or in quotes, wants a table; no need to import pandas for it."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next((form for one in get_args(annotation) if (form := _form(one)) != "whole"), "whole")
     if isinstance(annotation, str):
         module, _, kind = annotation.strip("'\" ").rpartition(".")
     else:

@@ -1,8 +1,9 @@
-"""Local execution: the steps of a run one after another, each by the protocol, then the view."""
+"""Local execution: the steps of a run, each by the protocol, then the view."""
 
 from __future__ import annotations
 
 import datetime
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from .checks import collect
 from .databases.sources import newest_source
 from .environments import Environment
 from .errors import Declined, DefectsFound, MainstemError, as_users_see_it, is_of_the_store
+from .parallel import perform_all
 from .plan import Plan, PlannedStep, freeze
-from .records import Decision, Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
+from .records import Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
 from .settings import Overlays
 
-__all__ = ["Outcome", "Progress", "Samples", "execute", "request", "resume", "start"]
+__all__ = ["Outcome", "Progress", "Samples", "Watch", "execute", "request", "resume", "start"]
 
 _ATTEMPTS_TO_BEGIN = 5
 
@@ -31,7 +33,7 @@ class Progress:
     """What a person watching a run is told of one step."""
 
     step: PlannedStep
-    state: Literal["reused", "running", "done", "retry"]
+    state: Literal["waiting", "reused", "running", "done", "retry", "failed"]
     record: Record | None = None
     reason: str = ""
 
@@ -76,6 +78,9 @@ def start(
     watch: Watch,
     run: str | None = None,
     samples: Samples | None = None,
+    *,
+    workers: int = 1,
+    debug: bool = False,
 ) -> Outcome:
     """Begin a run and execute it. One that is void as it begins, because a view appeared, begins again."""
     _store_samples(plan, environment, samples or {})
@@ -88,12 +93,19 @@ def start(
             if run:
                 raise
             continue
-        return execute(joined, watch, {decision.step.name: decision for decision in decisions})
+        reasons = {decision.step.name: "; ".join(decision.reasons) for decision in decisions}
+        return execute(joined, watch, reasons, workers=workers, debug=debug)
     raise Declined(f"other runs of {plan.pipeline} finish faster than this one begins: try again")
 
 
 def resume(
-    name: str, pipelines: ModuleType | Mapping[str, Any], environment: Environment, run: str, watch: Watch
+    name: str,
+    pipelines: ModuleType | Mapping[str, Any],
+    environment: Environment,
+    run: str,
+    watch: Watch,
+    *,
+    workers: int = 1,
 ) -> Outcome:
     """Finish a run that was started, with the kwargs and the data date it was started with."""
     started, _ = State(environment.bucket, name).start(run)
@@ -104,21 +116,33 @@ def resume(
         plan = freeze(name, declared, environment, kwargs, datetime.date.fromisoformat(started.date))
     except DefectsFound:
         raise another_plan(run) from None
-    return execute(join(plan, environment, run), watch, {})
+    return execute(join(plan, environment, run), watch, {}, workers=workers)
 
 
-def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcome:
-    """Execute what a run still lacks, then publish it. Whatever stops it, `resume` finishes the same run."""
-    computed = []
+def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int = 1, debug: bool = False) -> Outcome:
+    """Execute what a run still lacks, `workers` steps at a time, then publish it.
+
+    `reasons` say why a step runs. Whatever stops it, `resume` finishes the same run.
+    """
+    computed: list[str] = []
+    watch = _one_at_a_time(watch)
+
+    def perform(step: PlannedStep) -> None:
+        if record := run.record(step.name):
+            watch(Progress(step, "reused", record))
+            return
+        watch(Progress(step, "running", reason=reasons.get(step.name, "")))
+        try:
+            if execute_step(run, step, watch, debug=debug):
+                computed.append(step.name)
+        except BaseException:
+            watch(Progress(step, "failed"))
+            raise
+
     try:
         for step in run.steps:
-            if record := run.record(step.name):
-                watch(Progress(step, "reused", record))
-                continue
-            decision = decisions.get(step.name)
-            watch(Progress(step, "running", reason="; ".join(decision.reasons) if decision else ""))
-            if execute_step(run, step, watch):
-                computed.append(step.name)
+            watch(Progress(step, "waiting"))
+        perform_all(run.steps, perform, workers)
         view = finish(run) if run.start.steps is None else None
     except (KeyboardInterrupt, Exception) as error:
         if not isinstance(error, MainstemError | KeyboardInterrupt | OSError) and not is_of_the_store(error):
@@ -126,13 +150,15 @@ def execute(run: Run, watch: Watch, decisions: Mapping[str, Decision]) -> Outcom
             raise
         stopped = as_users_see_it(error)
         stopped.run = run.id
+        if stopped is error:
+            raise
         raise stopped from error
     finally:
         databases.refresh()
     return Outcome(run, view, computed)
 
 
-def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
+def execute_step(run: Run, step: PlannedStep, watch: Watch, *, debug: bool = False) -> bool:
     """Compute one step and commit it; False when a record of the pinned view could be taken instead."""
     inputs = run.inputs(step)
     parts = run.parts(step, inputs)
@@ -141,7 +167,7 @@ def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
         watch(Progress(step, "reused", run.commit(step, late, inputs), "its inputs came out the same"))
         return False
     began = time.monotonic()
-    outputs = compute(run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason)))
+    outputs = compute(run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason)), debug=debug)
     record = Record(
         step=step.name,
         run=run.id,
@@ -155,6 +181,17 @@ def execute_step(run: Run, step: PlannedStep, watch: Watch) -> bool:
     )
     watch(Progress(step, "done", run.commit(step, record, inputs)))
     return True
+
+
+def _one_at_a_time(watch: Watch) -> Watch:
+    """A watcher for several threads."""
+    lock = threading.Lock()
+
+    def watch_alone(progress: Progress) -> None:
+        with lock:
+            watch(progress)
+
+    return watch_alone
 
 
 def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> None:

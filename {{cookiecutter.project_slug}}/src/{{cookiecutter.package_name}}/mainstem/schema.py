@@ -31,26 +31,28 @@ _MEANT = 'write a dict such as {"columns": {"fare": pl.Float64}, "rules": {"the 
 _FOREIGN = re.compile(r'"(AnonymousFunction|AnonymousAgg|FfiPlugin|callback|Map)":')
 
 
-def defects(step: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the schema of a step as it is declared."""
-    schema, outputs = step.get("schema", {}), step["outputs"]
+def defects(schema: Mapping[Any, Any], outputs: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """What is wrong with the schema of a step as it is declared, with the keys that lead there."""
     aside = [wanted.get("rejects") for wanted in schema.values() if isinstance(wanted, dict)]
     for output, wanted in schema.items():
         if output not in outputs:
-            yield f"'schema' speaks of {output!r}: {near(str(output), outputs)}"
+            yield (output,), f"'schema' speaks of {output!r}: {near(str(output), outputs)}"
         parts = [wanted, *(wanted.get(key, {}) for key in ("columns", "rules"))] if isinstance(wanted, dict) else [None]
         if not all(isinstance(part, dict) for part in parts):
-            yield f"the schema of {output!r} is {wanted!r}: {_MEANT}"
+            yield (output,), f"the schema of {output!r} is {wanted!r}: {_MEANT}"
             continue
         for key in (key for key in wanted if key not in Schema.__annotations__):
-            yield f"unknown key {key!r} in the schema of {output!r}: {near(str(key), Schema.__annotations__)}"
+            known = near(str(key), Schema.__annotations__)
+            yield (output, key), f"unknown key {key!r} in the schema of {output!r}: {known}"
         for column, dtype in wanted.get("columns", {}).items():
             if not isinstance(dtype, _TYPES):
-                yield f"the type of {output}.{column} is {dtype!r}: write a type of Polars, such as pl.Float64"
+                what = f"the type of {output}.{column} is {dtype!r}: write a type of Polars, such as pl.Float64"
+                yield (output, "columns", column), what
         for name, rule in wanted.get("rules", {}).items():
-            yield from (f"rule {name!r} of {output!r} {what}" for what in _rule_defects(name, rule))
-        if "rejects" in wanted:
-            yield from (f"'rejects' of {output!r} {what}" for what in _rejects_defects(wanted, outputs, schema, aside))
+            for what in _rule_defects(name, rule):
+                yield (output, "rules", name), f"rule {name!r} of {output!r} {what}"
+        for what in _rejects_defects(wanted, outputs, schema, aside) if "rejects" in wanted else ():
+            yield (output, "rejects"), f"'rejects' of {output!r} {what}"
 
 
 def _rule_defects(name: object, rule: object) -> Iterator[str]:

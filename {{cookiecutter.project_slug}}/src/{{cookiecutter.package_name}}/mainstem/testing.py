@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import databases, environments, runner
-from .checks import collect
+from . import databases, environments, runner, tables
+from .checks import check, collect
 from .databases.objects import Bucket
+from .display.diff import table_lines
 from .environments import Checkout, Environment, Project
 from .plan import freeze
 from .records import State
-from .settings import Overlays, Settings
+from .settings import Overlays, Settings, read_settings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +25,7 @@ __all__ = [
     "FaultyBucket",
     "StopAt",
     "Stopped",
+    "check_pipeline",
     "resume_pipeline",
     "run_pipeline",
     "temporary_environment",
@@ -57,26 +59,73 @@ def temporary_environment(
 
 
 def run_pipeline(
-    pipelines: ModuleType | Mapping[str, Any], name: str, *, changes: Overlays | None = None, **options: Any
+    pipelines: ModuleType | Mapping[str, Any],
+    name: str,
+    *,
+    changes: Overlays | None = None,
+    workers: int = 1,
+    **options: Any,
 ) -> runner.Outcome:
-    """Run a pipeline in the current environment.
+    """Run a pipeline in the current environment, by default one step at a time.
 
     `options` are those of the command line: `only`, `to`, `force` and so on.
     """
     environment = environments.current()
     plan = freeze(name, collect(pipelines), environment, changes)
-    return runner.start(plan, environment, runner.request(plan, **options), _unwatched)
+    return runner.start(plan, environment, runner.request(plan, **options), _unwatched, workers=workers)
 
 
-def resume_pipeline(pipelines: ModuleType | Mapping[str, Any], name: str, run: str) -> runner.Outcome:
+def check_pipeline(pipelines: ModuleType | Mapping[str, Any], name: str) -> None:
+    """Raise DefectsFound with all defects of a pipeline, as it is declared and as each environment overlays it.
+
+    Overlays are those of the current environment and of all environments of the package's `environments.toml`.
+    """
+    environment = environments.current()
+    package = environment.project.package
+    file = package / "environments.toml"
+    tables = read_settings(file) if file.is_file() else {}
+    layers = {f"[{one}] of environments.toml": settings.kwargs for one, settings in tables.items()}
+    if environment.settings.kwargs not in layers.values():
+        layers["the current environment"] = environment.settings.kwargs
+    check(name, collect(pipelines), layers, package)
+
+
+def resume_pipeline(
+    pipelines: ModuleType | Mapping[str, Any], name: str, run: str, *, workers: int = 1
+) -> runner.Outcome:
     """Finish a run in the current environment, as `run NAME --resume RUN` does."""
-    return runner.resume(name, pipelines, environments.current(), run, _unwatched)
+    return runner.resume(name, pipelines, environments.current(), run, _unwatched, workers=workers)
 
 
 def unfinished_runs(name: str) -> list[str]:
     """The runs of a pipeline that can be resumed, oldest first."""
     state = State(environments.current().bucket, name)
     return state.unfinished(state.history())
+
+
+def assert_same_table(
+    actual: pl.DataFrame | pl.LazyFrame,
+    expected: pl.DataFrame | pl.LazyFrame,
+    *,
+    key: str | Sequence[str] = (),
+    rel_tol: float = 1e-5,
+    abs_tol: float = 1e-8,
+) -> None:
+    """Whether two tables have the same columns, types and rows; the order of the columns does not count.
+
+    With a `key`, the columns that tell rows apart, the order of the rows does not count either.
+    Floats may differ by `rel_tol` of what is expected, or by `abs_tol`. Raises AssertionError that
+    says what differs, with a few of the rows.
+    """
+    __tracebackhide__ = True  # pytest points to the line of the test
+    old, new = expected.lazy(), actual.lazy()
+    is_alike = dict(old.collect_schema()) == dict(new.collect_schema())
+    names = [key] if isinstance(key, str) else key
+    found = tables.compare(old, new, names if is_alike else None, rel_tol=rel_tol, abs_tol=abs_tol)
+    rows = found.rows
+    if rows is None or rows.added or rows.gone or rows.changed:
+        lines = "\n  ".join(table_lines(found))
+        raise AssertionError(f"the table is not as expected (expected -> actual):\n  {lines}")
 
 
 Fault = Callable[[Literal["before", "after"], str, str], None]

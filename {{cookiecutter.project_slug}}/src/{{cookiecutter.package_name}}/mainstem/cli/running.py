@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import os
 from typing import Any
 
-from .. import records, runner
+from .. import records, runner, tracebacks
 from ..display import progress, runs
+from ..errors import SettingsError, StepFailed
+from ..resources import cores
 from .session import Session, declare
 
 __all__ = ["add_commands"]
@@ -34,19 +38,44 @@ def add_commands(commands: Any) -> None:
         )
         if command is _run:
             part.add_argument("--resume", metavar="RUN", help="finish this run, as it was started")
+            one.add_argument(
+                "--parallel", type=_workers, default=cores(), metavar="N", help="steps at a time (default: the cores)"
+            )
+            one.add_argument("--pdb", action="store_true", help="with --only: open the debugger where the step fails")
 
 
 def _run(session: Session) -> dict[str, Any]:
     asked = session.options
-    watch = progress.watcher(session.say)
+    if asked.pdb and not asked.only:
+        raise SettingsError("--pdb looks into one step: name it with --only STEP")
     session.say(f"{asked.pipeline} in {session.environment.title}, {session.environment.bucket.address}")
-    if asked.resume:
-        outcome = runner.resume(asked.pipeline, session.pipelines, session.environment, asked.resume, watch)
-    else:
-        plan = session.plan()
-        outcome = runner.start(plan, session.environment, session.request(plan), watch, samples=session.samples)
+    os.environ.setdefault("MPLBACKEND", "agg")  # figures are stored, in threads that may open no window
+    try:
+        with progress.watching(session.say, session.stream, live=not asked.pdb) as watch:
+            outcome = _outcome(session, watch)
+    except StepFailed as error:
+        if asked.pdb:
+            session.say("in the debugger: `args` shows the step's inputs, `up` its caller, `quit` leaves")
+            tracebacks.debug(error)
+        raise
     session.say(runs.outcome(outcome))
     return runs.outcome_json(outcome)
+
+
+def _outcome(session: Session, watch: runner.Watch) -> runner.Outcome:
+    asked, here = session.options, session.environment
+    if asked.resume:
+        return runner.resume(asked.pipeline, session.pipelines, here, asked.resume, watch, workers=asked.parallel)
+    plan = session.plan()
+    return runner.start(
+        plan,
+        here,
+        session.request(plan),
+        watch,
+        samples=session.samples,
+        workers=asked.parallel,
+        debug=asked.pdb,
+    )
 
 
 def _plan(session: Session) -> dict[str, Any]:
@@ -57,3 +86,9 @@ def _plan(session: Session) -> dict[str, Any]:
     session.say(runs.decisions(decisions))
     status = {one.step.name: {"status": one.status, "reasons": one.reasons} for one in decisions}
     return {**plan.exported(), "decisions": status}
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps, of which at least one runs at a time")
+    return int(text)

@@ -30,9 +30,14 @@ class Session:
         self.options = options
         self.exit_code = 0
 
+    @property
+    def stream(self) -> TextIO:
+        """Where a person is told things; with --json, standard output is left to the result."""
+        return sys.stderr if self.options.json else sys.stdout
+
     def say(self, text: str) -> None:
-        """Tell a person; with --json, standard output is left to the result."""
-        print_to(sys.stderr if self.options.json else sys.stdout, text)
+        """Tell a person."""
+        print_to(self.stream, text)
 
     def check_pipeline(self) -> None:
         """Whether there is such a pipeline, or has been; raises DefectsFound."""

@@ -75,6 +75,11 @@ class Bucket:
         return not isinstance(self.storage, CloudStorage)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes reach it, too."""
+        return not isinstance(self.storage, Memory)
+
+    @property
     def address(self) -> str:
         """Where this environment's or namespace's objects lie, for people."""
         return f"{self.storage.address}/{self.prefix}"

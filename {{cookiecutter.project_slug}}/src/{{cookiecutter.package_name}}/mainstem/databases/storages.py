@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +73,13 @@ class Memory:
 
     address: str = "memory:/"
     store: MemoryStore = field(default_factory=MemoryStore, compare=False)
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder that goes away with it, for what has to be a file."""
+        folder = tempfile.mkdtemp(prefix="mainstem-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def check(self, *keys: str) -> None:
         """Nothing leads out of memory."""
@@ -143,6 +152,10 @@ class CloudStorage:
     bucket: str
     credentials: Credentials = field(compare=False)
     endpoint: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes what it is, not the connections that it has."""
+        return CloudStorage, (self.bucket, self.credentials, self.endpoint)
 
     @property
     def address(self) -> str:  # noqa: D102

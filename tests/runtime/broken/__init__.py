@@ -1,0 +1,1 @@
+"""A project in which everything is wrong that can be told before anything runs."""

@@ -1,0 +1,98 @@
+"""Which step runs when: each once its inputs are there, several at once where workers and memory allow."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from graphlib import TopologicalSorter
+from queue import SimpleQueue
+
+from .errors import MainstemError
+from .plan import PlannedStep
+from .resources import memory_of, memory_there
+
+__all__ = ["perform_all"]
+
+Perform = Callable[[PlannedStep], None]
+
+
+def perform_all(steps: Sequence[PlannedStep], perform: Perform, workers: int) -> None:
+    """Perform steps, each after those that make its inputs, `workers` of them at a time.
+
+    The memory that a step reserves is its own while it runs. A step that nothing can run beside
+    runs in this thread, the others in threads that end with the process: Ctrl-C waits for none.
+
+    After an error nothing new begins. It is raised once the steps that run beside it have ended,
+    together with theirs.
+    """
+    makers = {output: step.name for step in steps for output in step.outputs}
+    order = TopologicalSorter({step.name: [makers[name] for name in step.inputs if name in makers] for step in steps})
+    order.prepare()
+    rank = {step.name: number for number, step in enumerate(steps)}
+    ready: list[PlannedStep] = []
+    crew = _Crew(perform, workers)
+    while order.is_active() and not crew.errors:
+        ready += [steps[rank[name]] for name in order.get_ready()]
+        ready.sort(key=lambda step: rank[step.name])
+        if workers == 1 or (len(ready) == 1 and not crew.busy):
+            step = ready.pop(0)
+            perform(step)
+        else:
+            ready = [step for step in ready if not crew.took(step)]
+            step = crew.next_ended()
+        order.done(step.name)
+    while crew.busy:
+        crew.next_ended()
+    if crew.errors:
+        raise _as_one(crew.errors)
+
+
+class _Crew:
+    """Threads that perform one step each."""
+
+    def __init__(self, perform: Perform, workers: int) -> None:
+        self.errors: list[Exception] = []
+        self.busy: dict[str, int] = {}  # the memory that each step has reserved
+        self._perform = perform
+        self._workers = workers
+        self._ended: SimpleQueue[tuple[PlannedStep, BaseException | None]] = SimpleQueue()
+
+    def took(self, step: PlannedStep) -> bool:
+        """Begin a step if there is a worker and the memory for it; what asks for more than there is runs alone."""
+        needed = memory_of(step.engine)
+        crowded = self.busy and needed and sum(self.busy.values()) + needed > memory_there()
+        if crowded or len(self.busy) == self._workers:
+            return False
+        self.busy[step.name] = needed
+        context = contextvars.copy_context()  # it holds the environment
+        threading.Thread(target=context.run, args=(self._work, step), name=step.name, daemon=True).start()
+        return True
+
+    def next_ended(self) -> PlannedStep:
+        """Wait until a step has ended."""
+        step, error = self._ended.get()
+        del self.busy[step.name]
+        if isinstance(error, Exception):
+            self.errors.append(error)
+        elif error:
+            raise error
+        return step
+
+    def _work(self, step: PlannedStep) -> None:
+        try:
+            self._perform(step)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the step raises it
+            self._ended.put((step, error))
+        else:
+            self._ended.put((step, None))
+
+
+def _as_one(errors: Sequence[Exception]) -> Exception:
+    """One error that tells of all; one that is none of ours first, with its traceback."""
+    foreign = [error for error in errors if not isinstance(error, MainstemError)]
+    if foreign or len(errors) == 1:
+        return (foreign or errors)[0]
+    told = type(errors[0])("\n\n".join(map(str, errors)))
+    told.__dict__ |= errors[0].__dict__
+    return told
