@@ -14,6 +14,7 @@ from mainstem.databases.objects import Bucket
 from tests.runtime.clouds import Cloud
 from tests.runtime.packages import Package, WritePackage
 from tests.runtime.steps import World, world
+from tests.runtime.study import FILES, TRIPS, Study
 
 if TYPE_CHECKING:
     from mainstem.environments import Environment
@@ -64,3 +65,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritePa
     yield write
     for one in written:
         one.forget()
+
+
+@pytest.fixture
+def study(package: WritePackage, tmp_path: Path) -> Study:
+    """A study of two pipelines in a directory, whose source is there."""
+    study = Study(package(FILES), Bucket.local(tmp_path / "buckets"))
+    study.store(TRIPS)
+    return study

@@ -329,7 +329,7 @@ JSON: list[tuple[list[str], Any]] = [
     (["plan", "training"], ["date", "decisions", "digest", "pipeline", "steps"]),
     (["run", "training"], ["datasets", "executed", "pipeline", "run", "view"]),
     (["show"], ["training.clean", "training.raw", "training.sum"]),
-    (["show", "sum"], ["bytes", "uri", "value"]),
+    (["show", "sum"], ["bytes", "dataset", "made_by", "uri", "value"]),
     (["runs", "training"], ["runs", "views"]),
     (["rollback", "training"], ["effects", "pipeline", "restores", "view"]),
     (["data", "list"], []),
@@ -401,7 +401,7 @@ def test_show_tells_a_table_a_value_and_an_object(call: Call, capsys: Capture, t
     capsys.readouterr()
     assert call("show", "clean") == 0
     text = capsys.readouterr().out
-    assert text.startswith("clean: ")
+    assert text.startswith("training.clean: ")
     assert "0,\n  1\n" in text
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import shutil
 import signal
@@ -155,6 +156,9 @@ COMMANDS: dict[str, list[str]] = {
     "plan": ["plan", "training"],
     "show": ["show"],
     "show a dataset": ["show", "sum"],
+    "why": ["why", "sum"],
+    "diff": ["diff", "sum"],
+    "report": ["report", "training", "--output", os.devnull],
     "runs": ["runs", "training"],
     "doctor": ["doctor"],
     "gc --dry-run": ["gc", "--dry-run"],
@@ -164,7 +168,7 @@ COMMANDS: dict[str, list[str]] = {
     "rollback to": ["rollback", "training", "--to", "1"],
     "gc": ["gc", "--keep", "1", "--grace", "0"],
 }
-CHANGE_NOTHING = ("plan", "show", "show a dataset", "runs", "doctor", "gc --dry-run")
+CHANGE_NOTHING = ("plan", "show", "show a dataset", "why", "diff", "report", "runs", "doctor", "gc --dry-run")
 REMEDIES = (
     "is missing from the bucket",
     "begin a new run",
@@ -268,7 +272,19 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 OTHER_FORMATS = ("a newer format", "an older format", "a format in words")
 FEW = ("cut in the middle", "a newer format")
 # A place, and the commands that a damage there stops; all others work as before.
-READS_THE_NEWEST = {"plan", "show", "show a dataset", "doctor", "gc --dry-run", "gc", "run", "resume"}
+READS_THE_NEWEST = {
+    "plan",
+    "show",
+    "show a dataset",
+    "why",
+    "diff",
+    "report",
+    "doctor",
+    "gc --dry-run",
+    "gc",
+    "run",
+    "resume",
+}
 PLACES: dict[str, set[str]] = {
     "views/3": READS_THE_NEWEST,
     "unfinished/start": {"resume", "gc --dry-run"},

@@ -83,10 +83,9 @@ def datasets() -> list[str]:
 
 @reads_sources
 def read(*, source: str, sources: Mapping[str, Output]) -> Output:
-    """A step.
+    """Hand over a source as it lies in the bucket, without a copy.
 
-    Hand over a source as it lies in the bucket, in the version that the run pins, without a copy.
-    `sources` is filled in by the runtime.
+    A step. The version is that which the run pins: `sources` is filled in by the runtime.
     """
     return sources[source]
 
@@ -105,19 +104,24 @@ def refresh() -> None:
 
 def find(name: str, run: str | None = None) -> Output:
     """The object behind a dataset's name, now or as a run made it; raises DatasetError saying which names there are."""
+    return resolve(name, run)[1]
+
+
+def resolve(name: str, run: str | None = None) -> tuple[str, Output]:
+    """A dataset's full name, `pipeline.dataset`, and the object behind it; raises DatasetError as `find` does."""
     from ..records import made_by
 
     everything = _everything() if run is None else made_by(current().bucket, run)
     named = _named(name, everything)
     if name in everything:
-        return everything[name]
+        return name, everything[name]
     if len(named) > 1:
         raise DatasetError(f"{name!r} is made by several pipelines: say which, {' or '.join(sorted(named))}")
     if not named:
         known = ", ".join(sorted(everything)) or ("none" if run else "none yet: run a pipeline first")
         where = current().title if run is None else f"run {run} in {current().title}"
         raise DatasetError(f"there is no dataset {name!r} in {where}: there are {known}")
-    return next(iter(named.values()))
+    return next(iter(named.items()))
 
 
 def _same(table: pl.DataFrame, other: pl.DataFrame) -> bool:

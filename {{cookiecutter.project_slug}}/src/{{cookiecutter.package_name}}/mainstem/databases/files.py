@@ -1,4 +1,7 @@
-"""How values become objects and objects values: parquet for tables, JSON for plain values, pickle for the rest."""
+"""How values become objects and objects values.
+
+Parquet for tables, JSON for plain values, PNG or SVG for figures, pickle for the rest.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import polars as pl
 
 from ..errors import DatasetError
 from .objects import Bucket, Stat
+from .pictures import Picture, picture_of
 
 __all__ = ["Form", "NotStorable", "Output", "in_place", "is_unchanged", "read", "write"]
 
@@ -116,9 +120,14 @@ def is_unchanged(bucket: Bucket, output: Output, *, by_content: bool = False) ->
 
 
 def _encode(value: Any) -> tuple[str, bytes]:
-    """JSON where the value survives it unchanged, else pickle."""
+    """JSON where the value survives it unchanged, a picture for a figure, else pickle."""
     if _is_plain(value):
         return ".json", json.dumps(value, allow_nan=False).encode()
+    try:
+        if picture := picture_of(value):
+            return f".{picture.kind}", picture.data
+    except ImportError as error:
+        raise NotStorable(str(error)) from error
     try:
         return ".pkl", pickle.dumps(value, protocol=5)
     except Exception as error:
@@ -139,7 +148,12 @@ def _decode(bucket: Bucket, output: Output) -> Any:
         raise DatasetError(
             f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; run the step again"
         )
-    return json.loads(data) if output.path.endswith(".json") else pickle.loads(data)  # noqa: S301 - our own objects, verified
+    match output.path.rpartition(".")[2]:
+        case "json":
+            return json.loads(data)
+        case "png" | "svg" as kind:
+            return Picture(data, kind)
+    return pickle.loads(data)  # noqa: S301 - our own object, verified
 
 
 def _in_hand(bucket: Bucket, key: str, data: bytes, table: pl.LazyFrame | None = None) -> Output:

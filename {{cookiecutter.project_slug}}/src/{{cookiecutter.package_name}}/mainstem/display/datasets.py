@@ -8,17 +8,21 @@ from typing import Any
 
 import polars as pl
 
-from .. import databases
+from .. import databases, tables
 from ..databases import files
 from ..databases.files import Output
+from ..databases.pictures import Picture
 from ..databases.sources import sources_in
 from ..environments import Environment
 from ..errors import DatasetError
-from .text import Shown, address, columns, size
+from ..lineage import seen
+from .text import Shown, address, bytes_of, cell, columns, size
+from .why import made_by, producer
 
 __all__ = ["all_datasets", "dataset", "sources", "table_file"]
 
 _ROWS = 10
+_FEW = 1_000_000  # rows of which distinct values are counted
 
 
 def all_datasets(environment: Environment) -> Shown:
@@ -34,20 +38,45 @@ def sources(environment: Environment) -> Shown:
 
 
 def dataset(environment: Environment, name: str) -> Shown:
-    """One dataset: where it lies, how large it is, and its first rows or its value."""
-    output = databases.find(name)
-    facts: dict[str, Any] = {"uri": environment.bucket.uri(output.path), "bytes": output.size}
-    title = f"{name}: {size(output)}, {address(environment.bucket, output)}"
-    if output.columns is not None:
-        head = databases.scan(name).head(_ROWS).collect()
-        facts |= {"rows": output.rows, "columns": output.columns, "head": json.loads(head.write_json())}
-        with pl.Config(tbl_rows=_ROWS, tbl_cols=-1, tbl_hide_dataframe_shape=True):
-            return f"{title}\n{head}", facts
-    value = files.read(environment.bucket, output)
+    """One dataset: where it lies and who made it, a table's columns and first rows, or the value."""
+    short, here, output = seen(environment.bucket, name)
+    made = producer(here, here.makers[short])
+    full = f"{here.state.pipeline}.{short}"
+    facts = {"dataset": full, "uri": environment.bucket.uri(output.path), "bytes": output.size, "made_by": made}
+    extent = size(output) if output.rows is None else f"{size(output)}, {bytes_of(output)}"
+    lines = [
+        f"{full}: {extent}, {address(environment.bucket, output)}",
+        f"made by {made['step']}: {made_by(made)}",
+    ]
+    try:
+        value = files.read(environment.bucket, output, "lazy")
+        text, told = _value(value, output) if output.columns is None else _table(value, output)
+    except DatasetError as error:
+        text, told = "", {"error": str(error)}
+    return "\n".join([*lines, "", text]), facts | told
+
+
+def _value(value: Any, output: Output) -> Shown:
     if output.path.endswith(".json"):
-        shown = json.dumps(value, indent=2, ensure_ascii=False)
-        return f"{title}\n{shown}", {**facts, "value": value}
-    return f"{title}\n{value!r}", {**facts, "value": repr(value)}
+        return json.dumps(value, indent=2, ensure_ascii=False), {"value": value}
+    hint = ", which a notebook and `report` show" if isinstance(value, Picture) else ""
+    return f"{value!r}{hint}", {"value": repr(value)}
+
+
+def _table(table: pl.LazyFrame, output: Output) -> Shown:
+    count, found = tables.statistics(table, distinct=(output.rows or 0) <= _FEW)
+    head = table.head(_ROWS).collect()
+    measures = ("nulls", "distinct", "min", "mean", "max")
+    rows = [[name, column.type, *(getattr(column, one) for one in measures)] for name, column in found.items()]
+    both = [["column", "type", *measures], *rows], [head.columns, *head.rows()]
+    text = "\n\n".join(columns([cell(one) for one in row] for row in table) for table in both)
+    facts = {
+        "rows": count,
+        "columns": {name: column.type for name, column in found.items()},
+        "statistics": {name: {one: getattr(column, one) for one in measures} for name, column in found.items()},
+        "head": head.rows(named=True),
+    }
+    return text, facts
 
 
 def table_file(path: Path) -> pl.DataFrame:

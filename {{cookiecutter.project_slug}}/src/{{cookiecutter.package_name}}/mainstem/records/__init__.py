@@ -12,7 +12,7 @@ from .collection import Garbage, collect_garbage, remove_namespace
 from .documents import Record, Start, View
 from .run import Run, Void, another_plan, join
 from .start import Decision, Request, begin, decide, look, new_run_id
-from .state import State, made_by, pipelines_in, visible
+from .state import State, made_by, pipelines_in, shown, visible
 from .views import finish, rollback
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "pipelines_in",
     "remove_namespace",
     "rollback",
+    "shown",
     "visible",
 ]

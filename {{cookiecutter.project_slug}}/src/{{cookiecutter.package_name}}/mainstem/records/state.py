@@ -12,7 +12,7 @@ from ..databases.objects import AlreadyExistsError, Bucket, Stat
 from ..errors import Damaged, DatasetError, Declined
 from .documents import Pin, Record, Start, View
 
-__all__ = ["State", "made_by", "pipelines_in", "visible"]
+__all__ = ["State", "made_by", "pipelines_in", "shown", "visible"]
 
 _VIEW = re.compile(r"(\d+)\.json")
 
@@ -104,6 +104,11 @@ class State:
         found = self.bucket.find(key)
         return None if found is None else Record.decoded(found, self.bucket.uri(key), step=step)
 
+    def record_time(self, run: str, step: str) -> datetime.datetime | None:
+        """When the store saw the record of a step; None when there is none."""
+        stat = self.bucket.stat(self._run_key(run, step))
+        return stat.time if stat else None
+
     def outputs_so_far(self, run: str) -> dict[str, Output]:
         """The datasets that a run has taken over or made itself; none for a run that is not there."""
         names = [stat.key.rpartition("/")[2].removesuffix(".json") for stat in self.bucket.list(self._run_folder(run))]
@@ -149,11 +154,17 @@ def pipelines_in(bucket: Bucket) -> list[str]:
 
 def visible(bucket: Bucket, pipeline: str) -> View | None:
     """The view that readers see: the newest here or, in a namespace that has none, the newest of `dev`."""
+    return shown(bucket, pipeline)[1]
+
+
+def shown(bucket: Bucket, pipeline: str) -> tuple[State, View | None]:
+    """The view that readers see, and where it lies."""
     state = State(bucket, pipeline)
     _, view = state.newest()
     if view is None and state.outer:
-        _, view = state.outer.newest()
-    return view
+        state = state.outer
+        _, view = state.newest()
+    return state, view
 
 
 def made_by(bucket: Bucket, run: str) -> dict[str, Output]:
