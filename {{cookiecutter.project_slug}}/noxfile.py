@@ -47,6 +47,18 @@ def plan(session: nox.Session) -> None:
     command(session, "plan")
 
 
+@nox.session(python=False)
+def graph(session: nox.Session) -> None:
+    """Draw the graphs in README.md anew, as pipelines.py declares them."""
+    command(session, "graph", "--write", "README.md")
+
+
+@nox.session(python=False)
+def mlflow(session: nox.Session) -> None:
+    """Show runs and models in the browser: nox -s mlflow -- --port 5001."""
+    command(session, "model", "ui")
+
+
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, imports and likely bugs."""
@@ -71,6 +83,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON)
+def notebook(session: nox.Session) -> None:
+    """Open the notebooks in JupyterLab, on the datasets of the current branch."""
+    session.install("--require-hashes", "--requirement", "requirements/notebook.txt")
+    session.install(*PROJECT_ALONE)
+    session.run("jupyter", "lab", "notebooks", *session.posargs)
+
+
+@nox.session(python=PYTHON)
 def lock(session: nox.Session) -> None:
     """Write requirements/*.txt anew: nox -s lock -- --upgrade for the newest versions."""
     session.install("uv")
@@ -78,17 +98,19 @@ def lock(session: nox.Session) -> None:
     compile_ = ["uv", "pip", "compile", "--universal", "--python-version", OLDEST]
     compile_ += ["--fork-strategy", "fewest", "--generate-hashes", "--no-header", "--no-annotate"]
     compile_ += ["--quiet", *session.posargs]
-    run_txt, dev_txt, nox_txt = (f"requirements/{name}.txt" for name in ("run", "dev", "nox"))
+    run_txt, dev_txt = "requirements/run.txt", "requirements/dev.txt"
     session.run(*compile_, "pyproject.toml", "-o", run_txt)
     session.run(*compile_, "pyproject.toml", "--group", "dev", "-c", run_txt, "-o", dev_txt)
-    session.run(*compile_, "--group", "nox", "-c", dev_txt, "-o", nox_txt)
+    session.run(*compile_, "--group", "nox", "-c", dev_txt, "-o", "requirements/nox.txt")
+    notebook = ("pyproject.toml", "--group", "notebook", "-c", dev_txt)
+    session.run(*compile_, *notebook, "-o", "requirements/notebook.txt")
 
 
-def command(session: nox.Session, name: str) -> None:
+def command(session: nox.Session, *command: str) -> None:
     """Run the project's own command in .venv, with the arguments as they were given."""
     if not COMMAND.exists():
         make_venv(session)
-    arguments = (str(COMMAND), name, *session.posargs)
+    arguments = (str(COMMAND), *command, *session.posargs)
     # Ctrl-C reaches the command as well: it gets the time to stop cleanly. Its error output stays
     # apart, so that `--json` can be piped.
     session.run(*arguments, external=True, stderr=None, interrupt_timeout=None)

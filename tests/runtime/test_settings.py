@@ -47,6 +47,13 @@ def test_reads_each_environment(tmp_path: Path) -> None:
     assert found["main"].kwargs == {}
 
 
+def test_gates_are_the_same_everywhere_and_each_environment_may_have_a_server_for_models(tmp_path: Path) -> None:
+    text = GOOD.replace('bucket = "acme-main"', 'bucket = "acme-main"\nmlflow = "https://mlflow.acme.dev"')
+    found = read_settings(settings_file(tmp_path, text))
+    assert (found["dev"].mlflow, found["main"].mlflow) == ("", "https://mlflow.acme.dev")
+    assert found["dev"].gates == found["main"].gates == {"training": {"rmse": {"better": "lower", "tolerance": 0.02}}}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -66,6 +73,8 @@ def test_reads_each_environment(tmp_path: Path) -> None:
         ('engine = "airflow"', 'engine = "luigi"', "7: dev.pipelines.inference.engine"),
         ('engine = "airflow"', 'cron = "* * * * *"', "7: unknown key 'cron'"),
         ('better = "lower"', 'better = "low"', "16: gates.training.rmse.better"),
+        ('better = "lower", ', "", "16: gates.training.rmse has no 'better'"),
+        ('bucket = "acme-main"', 'bucket = "acme-main"\nmlflow = "mlflow.acme.dev"', "15: main.mlflow = 'mlflow.acme"),
         ("[dev.kwargs.training.train_model]\nmax_depth", "[dev.kwargs.training]\nx", "5: dev."),
         ("[main]", "[main", "is not valid TOML"),
     ],

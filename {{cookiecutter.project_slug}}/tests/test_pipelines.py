@@ -1,30 +1,44 @@
-"""The pipelines end to end, in a bucket in memory: nothing of yours is read or written."""
+"""The pipelines: free of defects, drawn as they are, and end to end in a bucket in memory."""
 
-from collections.abc import Iterator
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from {{ cookiecutter.package_name }} import pipelines
+from {{ cookiecutter.package_name }} import __main__, pipelines
 from {{ cookiecutter.package_name }}.mainstem import databases, testing
 
 
-@pytest.fixture(autouse=True)
-def environment(patients: pl.DataFrame) -> Iterator[None]:
-    """A bucket that holds the patients and goes away after the test."""
-    with testing.temporary_environment(sources={"diabetes": patients}):
-        yield
+@pytest.mark.parametrize("name", ["training", "inference"])
+def test_a_pipeline_has_no_defect_in_any_environment(name: str) -> None:
+    with testing.temporary_environment():
+        testing.check_pipeline(pipelines, name)
 
 
+def test_the_graphs_in_the_readme_are_those_of_the_pipelines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    monkeypatch.setattr(sys, "argv", ["", "graph", "--check", str(readme)])
+    with testing.temporary_environment():
+        assert __main__.main() == 0, "draw them anew: nox -s graph"
+
+
+@pytest.mark.usefixtures("published")
 def test_training_makes_a_model_better_than_the_baseline() -> None:
-    testing.run_pipeline(pipelines, "training")
     metrics = databases.load("training.metrics")
     assert metrics["rmse"] < metrics["baseline_rmse"]
 
 
+@pytest.mark.usefixtures("published")
+def test_inference_takes_the_model_that_training_registered() -> None:
+    registered = databases.load("training.model_version")
+    assert databases.load("inference.model_version")["uri"] == registered["uri"]
+
+
+@pytest.mark.usefixtures("published")
 def test_inference_predicts_every_patient(patients: pl.DataFrame) -> None:
-    testing.run_pipeline(pipelines, "training")
-    testing.run_pipeline(pipelines, "inference")
     predictions = databases.scan("inference.predictions").collect()
     assert set(predictions["patient"]) == set(patients["patient"])
     assert predictions["prediction"].is_between(0, 400).all()

@@ -1,10 +1,11 @@
 """The steps are pure functions: frames in, frames out, no bucket and no runtime."""
 
+import numpy as np
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from {{ cookiecutter.package_name }} import steps
+from {{ cookiecutter.package_name }}.mainstem.testing import assert_same_table
 
 
 def clean(patients: pl.DataFrame) -> pl.DataFrame:
@@ -42,7 +43,7 @@ def test_clean_keeps_a_patient_entered_twice_once(patients: pl.DataFrame) -> Non
     same_number = patients.head(1).with_columns(bmi=pl.lit(30.0))
     same_person = patients.head(1).with_columns(patient=pl.lit(9_999, pl.UInt32))
     entered_twice = pl.concat([patients, same_number, same_person])
-    assert_frame_equal(clean(entered_twice), clean(patients))
+    assert_same_table(clean(entered_twice), clean(patients), key="patient")
 
 
 def test_features_are_finite_numbers(features: pl.DataFrame) -> None:
@@ -60,7 +61,8 @@ def test_patients_without_an_outcome_have_features_too(
     patients: pl.DataFrame, features: pl.DataFrame
 ) -> None:
     new = clean(patients.drop(steps.OUTCOME))
-    assert_frame_equal(steps.make_features(new.lazy()).collect(), features.drop(steps.OUTCOME))
+    expected = features.drop(steps.OUTCOME)
+    assert_same_table(steps.make_features(new.lazy()), expected, key="patient")
 
 
 def test_split_puts_each_patient_on_one_side(features: pl.DataFrame) -> None:
@@ -79,7 +81,7 @@ def test_the_same_seed_trains_the_same_model(features: pl.DataFrame) -> None:
     first, second = (
         steps.train_model(features, trees=5, min_patients_per_leaf=5, seed=7) for _ in range(2)
     )
-    assert_frame_equal(
+    assert_same_table(
         steps.score(first, features, groups=10), steps.score(second, features, groups=10)
     )
 
@@ -101,6 +103,14 @@ def test_the_baseline_knows_the_training_patients_alone(features: pl.DataFrame) 
     assert metrics["baseline_mae"] == pytest.approx((test[steps.OUTCOME] - mean).abs().mean())
 
 
+def test_the_figure_shows_each_held_out_patient(features: pl.DataFrame) -> None:
+    train, test = split(features)
+    model = steps.train_model(train, trees=5, min_patients_per_leaf=5, seed=7)
+    (axes,) = steps.draw_fit(model, test).axes
+    drawn = np.asarray(axes.collections[0].get_offsets())
+    assert drawn[:, 0].tolist() == test[steps.OUTCOME].to_list()
+
+
 def test_score_ranks_every_patient_in_groups_of_a_size(features: pl.DataFrame) -> None:
     model = steps.train_model(features, trees=50, min_patients_per_leaf=1, seed=7)
     predictions = steps.score(model, features, groups=4)
@@ -114,7 +124,7 @@ def test_score_ranks_every_patient_in_groups_of_a_size(features: pl.DataFrame) -
 
 def test_the_order_of_the_patients_changes_no_prediction(features: pl.DataFrame) -> None:
     model = steps.train_model(features, trees=5, min_patients_per_leaf=5, seed=7)
-    assert_frame_equal(
+    assert_same_table(
         steps.score(model, features[::-1], groups=10), steps.score(model, features, groups=10)
     )
 

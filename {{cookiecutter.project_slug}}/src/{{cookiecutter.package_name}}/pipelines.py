@@ -1,12 +1,12 @@
 """What runs, declared: a pipeline is a list of steps, named after its variable.
 
-Each input is another step's output, or another pipeline's dataset ("training.model"). The order
+Each input is another step's output, or another pipeline's dataset ("training.metrics"). The order
 follows from that. Per environment, `environments.toml` can overlay the kwargs.
 """
 
-from .mainstem import databases
+from .mainstem import databases, models
 from .mainstem.pipeline import Pipeline
-from .steps import clean, evaluate, make_features, score, split, summarise, train_model
+from .steps import clean, draw_fit, evaluate, make_features, score, split, summarise, train_model
 
 # Training and inference must drop the same rows, so the bounds stand here once.
 PLAUSIBLE = {"max_age": 110, "min_bmi": 10.0, "max_bmi": 80.0}
@@ -48,11 +48,29 @@ training: Pipeline = [
         "outputs": ["metrics"],
         "kwargs": {},
     },
+    {
+        "function": draw_fit,
+        "inputs": ["model", "test"],
+        "outputs": ["fit"],
+        "kwargs": {},
+    },
+    {
+        "function": models.register,
+        "inputs": ["model", "metrics", "train", "fit"],
+        "outputs": ["model_version"],
+        "kwargs": {"name": "progression"},
+    },
 ]
 
 # The sample knows no other patients than those of the study: these predictions show how scoring
 # works, and only `training.metrics` tells how good the model is.
 inference: Pipeline = [
+    {
+        "function": models.latest,
+        "inputs": [],
+        "outputs": ["model", "model_version"],
+        "kwargs": {"name": "progression"},
+    },
     {
         "function": databases.read,
         "inputs": [],
@@ -73,7 +91,7 @@ inference: Pipeline = [
     },
     {
         "function": score,
-        "inputs": ["training.model", "features"],
+        "inputs": ["model", "features"],
         "outputs": ["predictions"],
         "kwargs": {"groups": 10},
     },

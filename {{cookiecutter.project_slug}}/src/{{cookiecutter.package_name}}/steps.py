@@ -1,13 +1,21 @@
 """The steps of the pipelines: pure functions, no reading and no writing.
 
 The annotations say how the runtime hands a table over: `pl.LazyFrame` streams, `pl.DataFrame` is
-read whole. A dict is stored as JSON, anything else, such as a model, as a pickle.
+read whole. A dict is stored as JSON, a figure as a picture, anything else, such as a model, as a
+pickle.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import polars as pl
 import polars.selectors as cs
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OUTCOME = "progression"
 MEASUREMENTS = (
@@ -98,14 +106,14 @@ def train_model(
         max_features=0.5,
         random_state=seed,
     )
-    return forest.fit(predictors(train).to_numpy(), train[OUTCOME].to_numpy())
+    return forest.fit(predictors(train), train[OUTCOME])
 
 
 def evaluate(
     model: RandomForestRegressor, train: pl.DataFrame, test: pl.DataFrame
 ) -> dict[str, float]:
     """Measure the model on held-out patients, and beside it a baseline: the mean of the others."""
-    predicted = pl.Series(model.predict(predictors(test).to_numpy()))
+    predicted = pl.Series(model.predict(predictors(test)))
     mean = pl.Series([train[OUTCOME].mean()]).new_from_index(0, test.height)
     baseline = {f"baseline_{name}": value for name, value in errors(test[OUTCOME], mean).items()}
     return errors(test[OUTCOME], predicted) | baseline | {"patients": test.height}
@@ -120,9 +128,21 @@ def errors(actual: pl.Series, predicted: pl.Series) -> dict[str, float]:
     }
 
 
+def draw_fit(model: RandomForestRegressor, test: pl.DataFrame) -> Figure:
+    """Draw what was predicted for held-out patients beside what came true."""
+    from matplotlib.figure import Figure  # slow to import, and needed here alone
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(test[OUTCOME], model.predict(predictors(test)), s=12)
+    axes.axline((150, 150), slope=1, color="grey", linewidth=1)
+    axes.set(xlabel="progression that came true", ylabel="predicted")
+    return figure
+
+
 def score(model: RandomForestRegressor, features: pl.DataFrame, *, groups: int) -> pl.DataFrame:
     """Predict each patient's progression, highest first, in groups of a size: 1 is the lowest."""
-    prediction = pl.Series("prediction", model.predict(predictors(features).to_numpy()))
+    prediction = pl.Series("prediction", model.predict(predictors(features)))
     rank = pl.col("prediction").rank("min") - 1
     return (
         features.select("patient", prediction)

@@ -7,11 +7,13 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .databases.objects import Bucket
     from .databases.storages import Storage
 
-__all__ = ["Checkout", "Environment", "Project", "current", "detect", "namespace", "using"]
+__all__ = ["Checkout", "Environment", "Project", "current", "detect", "namespace", "user", "using"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Project:
         package = package.resolve()
         root = next((folder for folder in package.parents if (folder / "pyproject.toml").is_file()), Path.cwd())
         return cls(package, root)
+
+    @property
+    def name(self) -> str:
+        """What it is called, in a checkout and where it is installed: its distribution, else its package."""
+        try:
+            if not self.package.is_relative_to(self.root):
+                raise FileNotFoundError  # the process runs in somebody else's folder
+            found = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            found = metadata.packages_distributions().get(self.package.name, [self.package.name])[0]
+        return re.sub(r"[^a-z0-9]+", "-", str(found).lower()).strip("-")
 
     @property
     def locks(self) -> tuple[Path, Path]:
@@ -210,6 +223,13 @@ def _git(folder: Path) -> tuple[str, str]:
             return "", ""
         commit = "(none yet)"
     return _git_says(folder, "symbolic-ref", "--quiet", "HEAD") or "HEAD", commit
+
+
+def user(environ: Mapping[str, str], folder: Path) -> str:
+    """Who is at work: the actor of a CI job, else git's user."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return environ.get("GITHUB_ACTOR", "GitHub Actions")
+    return _git_says(folder, "config", "user.email") or environ.get("USER", "unknown")
 
 
 def _git_says(folder: Path, *arguments: str) -> str | None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import SettingsError
 
-__all__ = ["ENVIRONMENTS", "Name", "Overlays", "Settings", "overlays", "read_settings"]
+__all__ = ["ENVIRONMENTS", "Gates", "Name", "Overlays", "Settings", "overlays", "read_settings"]
 
 Name = Literal["dev", "staging", "main"]
 Overlays = dict[str, dict[str, dict[str, Any]]]
 """Kwargs that an environment or the command line lays over a pipeline's own.
 
 Pipeline, step, kwarg, value.
+"""
+
+Gates = dict[str, dict[str, dict[str, Any]]]
+"""For a pipeline's metrics, which direction is better and how much worse a model may be.
+
+Pipeline, metric, `better` and `tolerance`.
 """
 
 ENVIRONMENTS: tuple[Name, ...] = get_args(Name)
@@ -45,11 +51,13 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True)
 class Settings:
-    """One environment's table of `environments.toml`."""
+    """One environment's table of `environments.toml`, and the gates, which are the same in all."""
 
     storage: Literal["local", "gcs"]
     bucket: str
     kwargs: Overlays
+    mlflow: str = ""
+    gates: Gates = field(default_factory=dict)
 
 
 def read_settings(path: Path) -> dict[Name, Settings]:
@@ -64,13 +72,15 @@ def read_settings(path: Path) -> dict[Name, Settings]:
         raise SettingsError(f"{path} is missing: it names the bucket of each environment") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
-    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables)]
+    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables), *_models(tables)]
     if faults:
         lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))
+    gates = tables.get("gates", {})
+    own = {name: tables[name] for name in ENVIRONMENTS}
     return {
-        name: Settings(tables[name]["storage"], tables[name]["bucket"], tables[name].get("kwargs", {}))
-        for name in ENVIRONMENTS
+        name: Settings(one["storage"], one["bucket"], one.get("kwargs", {}), one.get("mlflow", ""), gates)
+        for name, one in own.items()
     }
 
 
@@ -143,6 +153,21 @@ def _shared_buckets(tables: Mapping[str, Any]) -> Iterator[_Fault]:
         bucket = table.get("bucket") if isinstance(table, dict) else None
         if isinstance(bucket, str) and owner.setdefault(bucket, name) != name:
             yield ((name, "bucket"), f"{name}.bucket is {owner[bucket]}'s too: each environment needs one of its own")
+
+
+def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
+    for name in ENVIRONMENTS:
+        for key, address in _items(tables.get(name)):
+            if key == "mlflow" and isinstance(address, str) and "://" not in address:
+                yield (name, key), f'{name}.mlflow = {address!r}: write an address such as "https://mlflow.acme.dev"'
+    for pipeline, metrics in _items(tables.get("gates")):
+        for metric, gate in _items(metrics):
+            if isinstance(gate, dict) and "better" not in gate:
+                yield ("gates", pipeline, metric), f'gates.{pipeline}.{metric} has no \'better\': "lower" or "higher"'
+
+
+def _items(table: Any) -> Iterable[tuple[str, Any]]:
+    return table.items() if isinstance(table, dict) else ()
 
 
 def _line(text: str, where: tuple[str, ...]) -> int:

@@ -18,7 +18,7 @@ from ..checks import collect
 from ..display.text import command_name, failure
 from ..environments import current, using
 from ..errors import MainstemError, as_users_see_it
-from . import data, looking, running, upkeep
+from . import data, looking, models, running, upkeep
 from .session import Session, print_to
 
 __all__ = ["main"]
@@ -54,7 +54,7 @@ def main(
             print_to(sys.stdout, json.dumps(result, ensure_ascii=False, indent=2, default=str))
     except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
         stopped = as_users_see_it(error)
-        print_to(sys.stderr, failure(stopped, getattr(options, "pipeline", "")))
+        print_to(sys.stderr, failure(stopped, getattr(options, "pipeline", ""), _changes(options)))
         return stopped.exit_code
     return session.exit_code
 
@@ -64,9 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         prog=Path(command_name()).name, epilog=_EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (running, looking, upkeep, data):
+    for group in (running, looking, upkeep, data, models):
         group.add_commands(commands)
     return parser
+
+
+def _changes(options: argparse.Namespace) -> list[str]:
+    """The arguments that changed kwargs or the data date of a run."""
+    changes = [f"--set={change}" for change in getattr(options, "set", None) or ()]
+    return [*changes, f"--date={options.date}"] if getattr(options, "date", None) else changes
 
 
 def _public_functions(module: ModuleType | None) -> runner.Samples:

@@ -1,0 +1,96 @@
+"""The commands about models: `model list`, `compare`, `promote`, `rollback` and `ui`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+from ..display import models
+from ..errors import ModelError, SettingsError, near
+from ..models.promotion import gates_of, promote, roll_back
+from ..models.registry import Registry, Version
+from .session import Session, declare
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """Declare the commands."""
+    group = commands.add_parser("model", help="list, compare, promote and roll back models").add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
+    listed = declare(group, "list", _list, "list the registered versions")
+    listed.add_argument("model", nargs="?", metavar="NAME")
+    compared = declare(group, "compare", _compare, "two versions side by side, by default the newest and the champion")
+    compared.add_argument("model", metavar="NAME")
+    compared.add_argument("versions", nargs="*", type=int, metavar="VERSION")
+    promoted = declare(group, "promote", _promote, "make a version the champion, which `models.latest` takes")
+    promoted.add_argument("model", metavar="NAME")
+    promoted.add_argument("--version", type=int, metavar="N", help="which (default: the newest)")
+    promoted.add_argument("--force", default="", metavar="REASON", help="also if it is worse by the gates")
+    returned = declare(group, "rollback", _rollback, "make the previous champion the champion again")
+    returned.add_argument("model", metavar="NAME")
+    shown = declare(group, "ui", _ui, "show runs and models in the browser, with MLflow's user interface")
+    shown.add_argument("--port", type=int, default=5000, metavar="PORT", help="on this machine (default 5000)")
+
+
+def _list(session: Session) -> Any:
+    return session.show(models.versions(Registry(session.environment), session.options.model))
+
+
+def _compare(session: Session) -> Any:
+    return session.show(
+        models.comparison(Registry(session.environment), session.options.model, session.options.versions)
+    )
+
+
+def _promote(session: Session) -> dict[str, Any]:
+    asked, gates = session.options, session.environment.settings.gates
+    for pipeline in gates:
+        if pipeline not in session.pipelines:
+            raise SettingsError(f"[gates.{pipeline}] names no pipeline: {near(pipeline, session.pipelines)}")
+    registry = Registry(session.environment)
+    champion, previous = promote(registry, asked.model, asked.version, asked.force)
+    if previous and not gates_of(registry, champion):
+        session.say(f"nothing was compared: environments.toml has no [gates.{champion.tags.get('pipeline', '')}]")
+    return _moved(session, champion, previous)
+
+
+def _rollback(session: Session) -> dict[str, Any]:
+    return _moved(session, *roll_back(Registry(session.environment), session.options.model))
+
+
+def _moved(session: Session, champion: Version, previous: Version | None) -> dict[str, Any]:
+    before = f"; before it was version {previous.number}" if previous else ""
+    session.say(f"version {champion.number} of {champion.model} is the champion in {session.environment.title}{before}")
+    return {"name": champion.model, "champion": champion.number, "previous": previous.number if previous else None}
+
+
+def _ui(session: Session) -> dict[str, str]:
+    registry, port = Registry(session.environment), str(session.options.port)
+    if registry.folder is None:
+        session.say(f"MLflow of {session.environment.title} has its user interface at {registry.address}")
+        return {"uri": registry.address}
+    if find_spec("flask") is None:
+        raise ModelError("mlflow-skinny has no user interface: install mlflow")
+    uri = f"http://127.0.0.1:{port}"
+    session.say(f"MLflow of {session.environment.title} is at {uri} until Ctrl-C")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", registry.uri, "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", port, "--uvicorn-opts", "--log-level critical"]
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    signal.signal(signal.SIGHUP, signal.default_int_handler)  # the terminal is closed
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - else Polars sees to it that a wait goes on at Ctrl-C
+    server = subprocess.Popen(command, env={**os.environ, **own}, start_new_session=True)
+    with suppress(KeyboardInterrupt):
+        try:
+            server.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)  # it and the process that it has started
+        raise ModelError(f"MLflow's user interface has ended by itself: is port {port} taken? try another --port")
+    return {"uri": uri}
