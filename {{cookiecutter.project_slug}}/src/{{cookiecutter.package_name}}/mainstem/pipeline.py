@@ -21,9 +21,11 @@ __all__ = [
     "Step",
     "Written",
     "ask_of",
+    "check_needs",
     "effect",
     "filled_in",
     "kind_of",
+    "needs",
     "reads_sources",
     "signature_of",
     "volatile",
@@ -133,6 +135,19 @@ def effect(ask: Ask) -> Callable[[_F], _F]:
     return mark
 
 
+def needs(check: Callable[[Any], None]) -> Callable[[_F], _F]:
+    """Mark a step that its environment must have something for.
+
+    `check` is called with the environment before any step runs, and raises SettingsError.
+    """
+
+    def mark(function: _F) -> _F:
+        setattr(function, _NEEDS, check)
+        return function
+
+    return mark
+
+
 def reads_sources(function: _F) -> _F:
     """Mark a step that hands over the source its kwarg `source` names, from `sources`, those pinned."""
     setattr(function, _SOURCES, True)
@@ -141,6 +156,7 @@ def reads_sources(function: _F) -> _F:
 
 _KIND = "mainstem_kind"
 _ASK = "mainstem_ask"
+_NEEDS = "mainstem_needs"
 _SOURCES = "mainstem_sources"
 
 
@@ -159,6 +175,13 @@ def filled_in(function: Callable[..., Any], inputs: int) -> frozenset[str]:
     parameters = list(signature_of(function).parameters.values())
     free = {one.name for index, one in enumerate(parameters) if index >= inputs or one.kind is one.KEYWORD_ONLY}
     return frozenset(name for name, offer in offered.items() if offer and name in free)
+
+
+def check_needs(function: Callable[..., Any], environment: Any) -> None:
+    """Raise SettingsError where the environment has not what a function needs."""
+    check: Callable[[Any], None] | None = getattr(function, _NEEDS, None)
+    if check:
+        check(environment)
 
 
 def ask_of(function: Callable[..., Any]) -> Ask:

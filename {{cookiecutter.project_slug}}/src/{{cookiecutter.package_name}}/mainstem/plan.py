@@ -14,7 +14,7 @@ from .checks import check, dependency_order, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, Schema, ask_of, filled_in, kind_of, signature_of
+from .pipeline import Ask, Kind, Schema, ask_of, check_needs, filled_in, kind_of, signature_of
 from .settings import Overlays
 
 __all__ = ["Plan", "PlannedStep", "freeze"]
@@ -130,7 +130,8 @@ def freeze(
     """Check a pipeline and freeze it.
 
     `changes` go over the environment's overlays, those over the declared kwargs. Raises
-    DefectsFound with all defects at once.
+    DefectsFound with all defects at once, SettingsError where a step needs what the environment
+    does not have.
     """
     layers = {"environments.toml": environment.settings.kwargs, "--set": changes or {}}
     check(name, pipelines, layers, environment.project.package)
@@ -139,6 +140,7 @@ def freeze(
     shared = {"format": keys.FORMAT, **keys.environment_parts(environment)}
     planned = []
     for step in dependency_order(pipelines[name]):
+        check_needs(step["function"], environment)
         kwargs = dict(step["kwargs"])
         for layer in layers.values():
             kwargs |= layer.get(name, {}).get(name_of(step), {})

@@ -45,6 +45,7 @@ def main(
     if threading.current_thread() is threading.main_thread():
         # being ended is an interruption like any other
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - Polars lets Ctrl-C wait for what the system does
     try:
         environment = current(settings)
         session = Session(environment, collect(pipelines), _public_functions(samples), options)

@@ -84,7 +84,6 @@ def _ui(session: Session) -> dict[str, str]:
     command += ["--host", "127.0.0.1", "--port", port, "--uvicorn-opts", "--log-level critical"]
     own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     signal.signal(signal.SIGHUP, signal.default_int_handler)  # the terminal is closed
-    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - else Polars sees to it that a wait goes on at Ctrl-C
     server = subprocess.Popen(command, env={**os.environ, **own}, start_new_session=True)
     with suppress(KeyboardInterrupt):
         try:

@@ -13,11 +13,12 @@ import polars as pl
 
 from ..environments import current
 from ..errors import ModelError
-from ..pipeline import Label, Written, effect, volatile
+from ..pipeline import Label, Written, effect, needs, volatile
 from ..records import State
 from . import flavours
 from .logger import MlLogger, as_numbers
 from .registry import CHAMPION, Registry, Version, aliased
+from .tracking import check_place
 
 __all__ = ["latest", "register"]
 
@@ -31,14 +32,15 @@ def _newest(*, name: str) -> Written | None:
     return None
 
 
+@needs(check_place)
 @effect(_newest)
 def register(
     model: Any, metrics: Mapping[str, Any], *more: pl.LazyFrame | object, name: str, label: Label, date: datetime.date
 ) -> dict[str, Any]:
-    """A step.
+    """Log a model with its metrics and register it as a new version.
 
-    Log a model with its metrics and register it as a new version. Further inputs may be a table, whose
-    first rows become the model's example, and pictures. The params are the kwargs of the whole run.
+    Further inputs may be a table, whose first rows become the model's example, and pictures. The
+    params are the kwargs of the whole run.
     Returns the name, the version, its address, MLflow's run and the metrics.
 
     Raises ModelError when the model cannot be loaded again, does not predict the same then, or when
@@ -62,13 +64,13 @@ def register(
         return _told(registry.add(name, logged, tags))
 
 
+@needs(check_place)
 @volatile
 def latest(*, name: str, version: int | None = None) -> tuple[Any, dict[str, Any]]:
-    """A step with two outputs.
+    """Hand over the champion of a model or, before there is one, its newest version.
 
-    The champion of a model or, before there is one, its newest version, or the `version` of that
-    number: the object as it was registered, and what is known of it. In a namespace that has
-    registered none it is `dev`'s.
+    Or the `version` of that number. The outputs are the object as it was registered, and what is
+    known of it. In a namespace that has registered none it is `dev`'s.
 
     Raises ModelError when there is none, or it cannot be loaded.
     """

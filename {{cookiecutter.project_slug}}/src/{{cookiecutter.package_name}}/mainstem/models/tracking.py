@@ -20,7 +20,7 @@ from ..errors import ModelError, SettingsError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Tracking"]
+__all__ = ["Tracking", "check_place"]
 
 # What MLflow is told, unless the user says otherwise: to be silent, to send nothing that nobody asked for, and not to
 # wait for minutes where no answer comes.
@@ -133,6 +133,15 @@ class Tracking:
 _one_at_a_time = threading.Lock()  # whoever makes a database
 
 
+def check_place(environment: Environment) -> None:
+    """Raise SettingsError where environments.toml does not say where MLflow is, and it has to."""
+    if not environment.settings.mlflow and not environment.bucket.is_stand_in:
+        raise SettingsError(
+            f"[{environment.name}] in environments.toml does not say where MLflow is, which keeps the models: "
+            'set mlflow = "https://..." there'
+        )
+
+
 def _folder(environment: Environment) -> Path | None:
     """The folder of a database of our own; None where environments.toml says where MLflow is."""
     settings, storage = environment.settings, environment.bucket.storage
@@ -145,10 +154,8 @@ def _folder(environment: Environment) -> Path | None:
         folder = storage.path.with_name(f"{storage.path.name}.mlflow")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    raise SettingsError(
-        f"[{environment.name}] in environments.toml does not say where MLflow is, which keeps the models: "
-        'set mlflow = "https://..." there'
-    )
+    check_place(environment)
+    return None
 
 
 def _fill(database: Path) -> None:
