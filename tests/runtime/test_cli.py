@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,35 @@ def printed_command(done: Done) -> str:
     said, _, line = last.partition(": ")
     assert said == "to finish this run as it was started"
     return line
+
+
+def test_a_failed_step_can_be_looked_into_on_its_real_inputs(study: Study) -> None:
+    (study.folder / "broken").touch()
+    failed = study.run("run", "training", "--set", "training.fetch.n=3")
+    (line,) = (one for one in failed.stderr.splitlines() if one.startswith("to look into it"))
+    command = line.partition(": ")[2]
+    assert "training.fetch.n=3" in command
+    looked = study.type(f"printf 'p rows\\nquit\\n' | {command}")
+    assert "(Pdb) [0, 1, 2]" in looked.stdout
+    assert 'raise ValueError("the third row is no number")' in looked.stdout
+    assert looked.returncode == 1
+
+
+def test_what_a_step_prints_stays_apart_from_the_json(study: Study) -> None:
+    study.package.edit("steps.py", "return sum(rows)", 'print("three rows"); return sum(rows)')
+    for timeout in ("", '"timeout": 60, '):
+        study.package.put(
+            "pipelines.py", textwrap.dedent(FILES["pipelines.py"]).replace('"function"', f'{timeout}"function"')
+        )
+        done = study.run("run", "training", "--json", "--force")
+        assert json.loads(done.stdout)["executed"] == ["fetch", "clean", "total"]
+        assert "three rows" in done.stderr
+
+
+def test_the_debugger_is_for_one_step(study: Study) -> None:
+    done = study.run("run", "training", "--pdb")
+    assert done.returncode == 2
+    assert done.stderr == "--pdb looks into one step: name it with --only STEP\n"
 
 
 def test_a_failing_step_shows_the_users_traceback_and_then_the_command_that_resumes(

@@ -131,9 +131,13 @@ def test_the_graphs_are_the_same_on_every_branch_and_before_anything_ran(study: 
     ("text", "told"),
     [
         ("# Study\n", "has no graph: write the lines <!-- graph: PIPELINE --> and <!-- /graph --> into it"),
+        (
+            README.replace("<!-- /graph -->", "", 1),
+            "1 of the marks <!-- graph: PIPELINE --> there are without a line <!-- /graph --> of their own",
+        ),
         (README.replace("training", "trainin"), "there is no pipeline 'trainin': did you mean 'training'?"),
     ],
-    ids=["no marks", "no such pipeline"],
+    ids=["no marks", "no end", "no such pipeline"],
 )
 def test_a_file_without_the_right_marks_is_told(study: Study, readme: Path, text: str, told: str) -> None:
     readme.write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ from mainstem.errors import ModelError, SettingsError
 from mainstem.models.promotion import promote, roll_back, worse
 from mainstem.models.registry import Registry, Version
 from mainstem.models.tracking import Tracking
+from mainstem.plan import freeze
 from mainstem.settings import Settings
 
 from tests.runtime.clouds import Cloud
@@ -97,14 +98,38 @@ def test_a_branch_reads_devs_model_until_it_has_one_and_never_changes_it(package
         assert models.latest(name="risk")[1]["version"] == 1
 
 
+def test_a_branch_that_is_removed_leaves_no_model_to_the_next_of_its_name(package: Path, tmp_path: Path) -> None:
+    bucket, settings = Bucket.local(tmp_path / "acme"), package / "environments.toml"
+    for branch in ("dev", "fix", "fixed"):
+        with place(package, bucket, branch):
+            register()
+    module = types.ModuleType("pipelines")
+    vars(module).update(__file__=None)
+
+    def remove(*more: str) -> None:
+        with place(package, bucket):
+            assert cli.main(module, settings, arguments=["gc", "--namespace", "fix", "--grace", "0", *more]) == 0
+
+    def versions(branch: str) -> int:
+        with place(package, bucket, branch) as environment:
+            return len(Registry(environment).own("risk"))
+
+    before = signal.getsignal(signal.SIGTERM)
+    remove("--dry-run")
+    assert versions("fix") == 1
+    remove()
+    signal.signal(signal.SIGTERM, before)
+    assert [versions(branch) for branch in ("dev", "fix", "fixed")] == [1, 0, 1]
+
+
 def test_with_a_bucket_in_the_cloud_somebody_has_to_say_where_mlflow_is(cloud: Cloud, package: Path) -> None:
-    with (
-        place(package, cloud.bucket(), "main", storage="gcs") as main,
-        pytest.raises(
-            SettingsError, match=r'\[main\] in environments\.toml does not say where MLflow is.*set mlflow = "'
-        ),
-    ):
-        Tracking(main)
+    told = r'\[main\] in environments\.toml does not say where MLflow is.*set mlflow = "'
+    with place(package, cloud.bucket(), "main", storage="gcs") as main:
+        with pytest.raises(SettingsError, match=told):
+            Tracking(main)
+        for name in PIPELINES:  # before anything runs, not after hours of training
+            with pytest.raises(SettingsError, match=told):
+                freeze(name, PIPELINES, main)
 
 
 def test_a_folder_that_stands_in_for_the_cloud_leaves_the_server_alone(package: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mainstem import databases, resources, testing
 from mainstem.databases.objects import Bucket
 from mainstem.environments import Environment
-from mainstem.errors import StepFailed
+from mainstem.errors import MainstemError, StepFailed
 from mainstem.pipeline import Step
 from mainstem.testing import FaultyBucket, StopAt, Stopped, temporary_environment
 
@@ -143,6 +143,18 @@ def test_each_of_two_failures_is_told() -> None:
     assert "number 1 cannot be read" in str(caught.value)
     assert "number 2 cannot be read" in str(caught.value)
     assert caught.value.step in ("a", "b")
+
+
+def run_out_of_disk(*, n: int) -> int:
+    meeting.barrier.wait()
+    raise OSError(f"No space left on device {n}")
+
+
+def test_a_failure_of_the_disk_hides_no_other() -> None:
+    with temporary_environment(), pytest.raises(MainstemError) as caught:
+        run(named(wait_and_fail, [], "a", 1), named(run_out_of_disk, [], "b", 2))
+    assert "number 1 cannot be read" in str(caught.value)
+    assert "the disk is full, make room" in str(caught.value)
 
 
 def diamond(width: int) -> list[Step]:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from mainstem import databases, environments, plan, records, runner, testing
 from mainstem.databases import files, read
-from mainstem.errors import DatasetError, Declined, DefectsFound, Interrupted, StepFailed
+from mainstem.errors import DatasetError, Declined, DefectsFound, Interrupted, StepFailed, Unavailable
 from mainstem.pipeline import Step
 
 from tests.runtime.packages import WritePackage
@@ -379,6 +379,26 @@ def test_a_step_that_leaves_the_process_is_a_failure() -> None:
     with pytest.raises(StepFailed, match="SystemExit") as caught:
         run(training())
     assert resume(training(), caught.value.run).view
+
+
+def ask_a_server() -> int:
+    world.meet("ask_a_server")
+    if world.calls["ask_a_server"] < 3:
+        raise Unavailable("MLflow at http://127.0.0.1:9 does not answer: try again when it does")
+    return 1
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_server_that_does_not_answer_is_asked_again_as_often_as_the_step_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("mainstem.attempt.time.sleep", pauses.append)
+    with pytest.raises(Unavailable, match="does not answer"):
+        run([{**step(ask_a_server, [], ["one"]), "retries": 1}])
+    run([{**step(ask_a_server, [], ["one"]), "retries": 1}])
+    assert databases.load("one") == 1
+    assert pauses == [1.0]
 
 
 @pytest.mark.usefixtures("environment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -70,6 +71,23 @@ def run_out_of_memory() -> int:
     return 0
 
 
+def print_for_ever() -> int:
+    while True:
+        sys.stdout.write("and on\n")
+
+
+def leave_a_child_behind(*, notes: str) -> int:
+    child = subprocess.Popen(["sleep", "600"])
+    Path(notes).write_text(str(child.pid), encoding="ascii")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def print_an_accent() -> str:
+    sys.stdout.write("caf\u00e9\n")
+    return "done"
+
+
 def run(*steps: Any) -> Any:
     return testing.run_pipeline({"training": list(steps)}, "training")
 
@@ -125,6 +143,29 @@ def test_a_failure_is_told_as_that_of_any_other_step(environment: Environment) -
 def test_a_process_that_is_ended_from_outside_is_told(environment: Environment) -> None:
     with pytest.raises(StepFailed, match="its process ended with exit code -9: is there too little memory"):
         run(within(60, step(run_out_of_memory, [], ["zero"])))
+
+
+def test_who_prints_without_end_is_ended_in_time_too(environment: Environment) -> None:
+    with pytest.raises(StepFailed, match="it took longer than its timeout of 1 s"):
+        run(within(1, step(print_for_ever, [], ["zero"])))
+
+
+def test_an_end_is_noticed_although_something_that_the_step_started_lives_on(
+    environment: Environment, tmp_path: Path
+) -> None:
+    notes = tmp_path / "processes"
+    with pytest.raises(StepFailed, match="its process ended with exit code -9"):
+        run(within(600, step(leave_a_child_behind, [], ["zero"], notes=str(notes))))
+    assert wait_until_gone(int(notes.read_text(encoding="ascii")))
+
+
+def test_what_it_prints_is_printed_whatever_the_encoding(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(printed, encoding="ascii", write_through=True))
+    run(within(60, step(print_an_accent, [], ["word"])))
+    assert printed.getvalue() == b"caf\\xe9\n"
 
 
 def test_a_bucket_in_memory_is_of_one_process_so_the_step_stays_there() -> None:

@@ -13,7 +13,7 @@ from . import schema
 from .databases import files
 from .databases.files import Output
 from .environments import using
-from .errors import Declined, MainstemError, StepFailed, as_users_see_it, is_of_the_store
+from .errors import Declined, MainstemError, StepFailed, Unavailable, as_users_see_it, is_of_the_store
 from .pipeline import Label
 from .plan import PlannedStep
 from .records import Run
@@ -73,6 +73,8 @@ def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str)
     try:
         values = _returned(step, _call(run, step, inputs, key))
         return _checked(run, step, values)
+    except Unavailable as error:
+        raise AttemptFailed(str(error), error) from error
     except MainstemError:
         raise
     except (Exception, SystemExit) as error:

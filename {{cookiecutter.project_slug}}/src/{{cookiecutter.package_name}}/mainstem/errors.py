@@ -15,6 +15,7 @@ __all__ = [
     "ModelError",
     "SettingsError",
     "StepFailed",
+    "Unavailable",
     "as_users_see_it",
     "is_of_the_store",
     "near",
@@ -57,6 +58,10 @@ class DefectsFound(MainstemError):
 
 class ModelError(MainstemError):
     """A model or a version of it is missing or cannot be used, or MLflow does not do what it was asked."""
+
+
+class Unavailable(ModelError):
+    """A server does not answer, or failed: a step that has `retries` tries again."""
 
 
 class StepFailed(MainstemError):

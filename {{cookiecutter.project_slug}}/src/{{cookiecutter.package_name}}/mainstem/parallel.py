@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
 from queue import SimpleQueue
 
-from .errors import MainstemError
+from .errors import MainstemError, as_users_see_it, is_of_the_store
 from .plan import PlannedStep
 from .resources import memory_of, memory_there
 
-__all__ = ["perform_all"]
+__all__ = ["is_under_way", "perform_all"]
 
 Perform = Callable[[PlannedStep], None]
+_NAMED = "mainstem step "
 
 
 def perform_all(steps: Sequence[PlannedStep], perform: Perform, workers: int) -> None:
@@ -42,10 +43,20 @@ def perform_all(steps: Sequence[PlannedStep], perform: Perform, workers: int) ->
             ready = [step for step in ready if not crew.took(step)]
             step = crew.next_ended()
         order.done(step.name)
-    while crew.busy:
-        crew.next_ended()
+    try:
+        while crew.busy:
+            crew.next_ended()
+    except KeyboardInterrupt:
+        if crew.errors:
+            raise _as_one(crew.errors)  # noqa: B904 - it is told that this was interrupted, too
+        raise
     if crew.errors:
         raise _as_one(crew.errors)
+
+
+def is_under_way() -> bool:
+    """Whether a step is still at work in a thread, after whoever waited for it was interrupted."""
+    return any(thread.name.startswith(_NAMED) for thread in threading.enumerate())
 
 
 class _Crew:
@@ -66,7 +77,8 @@ class _Crew:
             return False
         self.busy[step.name] = needed
         context = contextvars.copy_context()  # it holds the environment
-        threading.Thread(target=context.run, args=(self._work, step), name=step.name, daemon=True).start()
+        name = f"{_NAMED}{step.name}"
+        threading.Thread(target=context.run, args=(self._work, step), name=name, daemon=True).start()
         return True
 
     def next_ended(self) -> PlannedStep:
@@ -90,9 +102,12 @@ class _Crew:
 
 def _as_one(errors: Sequence[Exception]) -> Exception:
     """One error that tells of all; one that is none of ours first, with its traceback."""
-    foreign = [error for error in errors if not isinstance(error, MainstemError)]
+    foreign = [
+        error for error in errors if not isinstance(error, MainstemError | OSError) and not is_of_the_store(error)
+    ]
     if foreign or len(errors) == 1:
         return (foreign or errors)[0]
+    errors = [as_users_see_it(error) for error in errors]
     told = type(errors[0])("\n\n".join(map(str, errors)))
     told.__dict__ |= errors[0].__dict__
     return told

@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-__all__ = ["Died", "TimeIsOver", "call_within"]
+__all__ = ["Died", "TimeIsOver", "call_within", "end_all"]
 
 _spawn = multiprocessing.get_context("spawn")
 _children: set[BaseProcess] = set()
@@ -44,13 +44,15 @@ def call_within(seconds: float, function: Callable[..., Any], *arguments: Any) -
     try:
         ours.recv()
         until = time.monotonic() + seconds
-        while ours.poll(max(until - time.monotonic(), 0)):
+        while (left := until - time.monotonic()) > 0 and wait([ours, process.sentinel], left):
+            if not ours.poll():
+                raise EOFError  # noqa: TRY301 - it has ended, and something that it started holds the other end
             what, value = ours.recv()
             if what == "returned":
                 return value
             if what == "raised":
                 raise value
-            print(value, end="")
+            _print(value)
         raise TimeIsOver(f"it took longer than its timeout of {seconds:g} s")
     except EOFError:
         process.join()
@@ -95,6 +97,13 @@ class _Parent(io.TextIOBase):
         return len(text)
 
 
+def _print(text: str) -> None:
+    """Print what a process prints, apart from results: as far as it can be encoded, and if anybody still reads it."""
+    encoding = sys.stderr.encoding or "utf-8"
+    with suppress(OSError):
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def _end_with_parent(connection: Connection) -> None:
     with suppress(EOFError, OSError):
         connection.recv()
@@ -104,11 +113,12 @@ def _end_with_parent(connection: Connection) -> None:
 def _end(process: BaseProcess) -> None:
     """End a process and all that it has started."""
     process.kill()
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid or -1, signal.SIGKILL)
 
 
 @atexit.register
-def _end_all() -> None:
-    for process in _children:
+def end_all() -> None:
+    """End all processes that are still at work."""
+    for process in list(_children):
         _end(process)

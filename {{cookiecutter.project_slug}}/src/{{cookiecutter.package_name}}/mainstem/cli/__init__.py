@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
 from obstore.exceptions import BaseError as StoreError
 
-from .. import runner
+from .. import parallel, runner
 from ..checks import collect
 from ..display.text import command_name, failure
 from ..environments import current, using
-from ..errors import MainstemError, as_users_see_it
+from ..errors import Interrupted, MainstemError, as_users_see_it
 from . import data, looking, models, running, upkeep
 from .session import Session, print_to
 
@@ -49,13 +51,16 @@ def main(
     try:
         environment = current(settings)
         session = Session(environment, collect(pipelines), _public_functions(samples), options)
-        with using(environment):
+        # with --json, what steps print stays apart from the result
+        with using(environment), redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = options.command(session)
         if options.json:
             print_to(sys.stdout, json.dumps(result, ensure_ascii=False, indent=2, default=str))
     except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
         stopped = as_users_see_it(error)
         print_to(sys.stderr, failure(stopped, getattr(options, "pipeline", ""), _changes(options)))
+        if stopped.exit_code == Interrupted.exit_code or isinstance(error.__context__, KeyboardInterrupt):
+            _leave_steps(stopped.exit_code)
         return stopped.exit_code
     return session.exit_code
 
@@ -68,6 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     for group in (running, looking, upkeep, data, models):
         group.add_commands(commands)
     return parser
+
+
+def _leave_steps(exit_code: int) -> None:
+    """End this process at once if steps are at work in its threads: none can be ended alone, in the midst of Polars."""
+    if parallel.is_under_way():
+        from ..processes import end_all
+
+        sys.stdout.flush()
+        sys.stderr.flush()
+        end_all()
+        os._exit(exit_code)
 
 
 def _changes(options: argparse.Namespace) -> list[str]:

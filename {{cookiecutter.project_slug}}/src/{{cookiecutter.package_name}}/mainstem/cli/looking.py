@@ -83,7 +83,10 @@ def _graphs_in(session: Session, file: Path) -> dict[str, str]:
         old = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefectsFound(f"{file} cannot be read: {error}") from None
-    new = graph.with_graphs(old, lambda pipeline: _drawn(session, pipeline))
+    try:
+        new = graph.with_graphs(old, lambda pipeline: _drawn(session, pipeline))
+    except DefectsFound as error:
+        raise DefectsFound(f"{file}: {error}") from None
     if new == old and "<!-- graph: " not in old:
         raise DefectsFound(f"{file} has no graph: write the lines <!-- graph: PIPELINE --> and <!-- /graph --> into it")
     if new != old and session.options.check:

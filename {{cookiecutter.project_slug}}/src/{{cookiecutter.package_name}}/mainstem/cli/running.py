@@ -39,7 +39,11 @@ def add_commands(commands: Any) -> None:
         if command is _run:
             part.add_argument("--resume", metavar="RUN", help="finish this run, as it was started")
             one.add_argument(
-                "--parallel", type=_workers, default=cores(), metavar="N", help="steps at a time (default: the cores)"
+                "--parallel",
+                type=_workers,
+                default=cores(),
+                metavar="N",
+                help="steps at a time, in threads (default: cores)",
             )
             one.add_argument("--pdb", action="store_true", help="with --only: open the debugger where the step fails")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+from dataclasses import replace
 from typing import Any
 
 from .. import doctor, records
@@ -11,6 +12,8 @@ from ..databases.objects import Bucket
 from ..display import upkeep
 from ..environments import namespace
 from ..errors import DatasetError
+from ..models.registry import Registry
+from ..models.tracking import is_in_use
 from .session import Session, declare
 
 __all__ = ["add_commands"]
@@ -55,7 +58,10 @@ def _gc(session: Session) -> Any:
     asked, bucket = session.options, session.environment.bucket
     if asked.branch is not None:
         prefix = _namespace(bucket, asked.branch)
-        objects = records.remove_namespace(bucket, prefix, asked.grace, dry_run=asked.dry_run)
+        objects = records.remove_namespace(bucket, prefix, asked.grace, dry_run=True)
+        _remove_models(session, prefix)  # before that by which the namespace is found
+        if not asked.dry_run:
+            objects = records.remove_namespace(bucket, prefix, asked.grace)
         garbage = records.Garbage(objects, [], [])
     else:
         garbage = records.collect_garbage(bucket, keep=asked.keep, grace=asked.grace, dry_run=asked.dry_run)
@@ -66,6 +72,18 @@ def _doctor(session: Session) -> Any:
     findings = doctor.examine(session.environment, session.pipelines, _KEEP, _GRACE)
     session.exit_code = 2 if any(one.weight == "fault" for one in findings) else 0
     return session.show(upkeep.findings(session.environment, findings))
+
+
+def _remove_models(session: Session, prefix: str) -> None:
+    """Take the models of a namespace out of MLflow's registry: a branch of the same name must not find them."""
+    here = session.environment
+    if not is_in_use(here):
+        return
+    registry = Registry(replace(here, checkout=replace(here.checkout, namespace=prefix.split("/")[1])))
+    for name in registry.registered():
+        session.say(f"model {name} {'would be' if session.options.dry_run else 'is'} deleted from MLflow")
+        if not session.options.dry_run:
+            registry.delete_registered_model(name)
 
 
 def _namespace(bucket: Bucket, branch: str) -> str:

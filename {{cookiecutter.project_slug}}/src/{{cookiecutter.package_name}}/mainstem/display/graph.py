@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..errors import DefectsFound
 from ..plan import Plan
 from ..records import Decision
 
@@ -30,7 +31,7 @@ _SHAPES |= {"foreign": ("[/", "/]"), "dataset": ("(", ")")}
 _LOOKALIKES = str.maketrans(
     {'"': "'", "`": "'", "<": "\u2039", ">": "\u203a", "*": "\u2217", "#": "#\u200b", "%": "%\u200b", "&": "&\u200b"}
 )
-_BLOCK = re.compile(r"(<!-- graph: (\S+) -->\n).*?(<!-- /graph -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- graph: (\S+) -->\n)(?:(?!<!-- graph: ).)*?(<!-- /graph -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,20 @@ def mermaid(nodes: Sequence[Node]) -> str:
 
 
 def with_graphs(text: str, graph: Callable[[str], str]) -> str:
-    """A text in Markdown with the graphs between its marks drawn anew; `graph` gives that of a pipeline."""
+    """A text in Markdown with the graphs between its marks drawn anew; `graph` gives that of a pipeline.
+
+    Raises DefectsFound for a mark without its end.
+    """
 
     def drawn(found: re.Match[str]) -> str:
         return f"{found[1]}\n```mermaid\n{graph(found[2])}\n```\n\n{found[3]}"
 
-    return _BLOCK.sub(drawn, text)
+    new, count = _BLOCK.subn(drawn, text)
+    if marks := text.count("<!-- graph: ") - count:
+        raise DefectsFound(
+            f"{marks} of the marks <!-- graph: PIPELINE --> there are without a line <!-- /graph --> of their own"
+        )
+    return new
 
 
 def _box(identifier: str, shape: str, label: str, kind: str) -> str:

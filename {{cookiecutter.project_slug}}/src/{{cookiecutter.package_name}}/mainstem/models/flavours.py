@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import sys
+import threading
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..errors import ModelError
 __all__ = ["Adapter", "load", "save", "verify"]
 
 _EXAMPLE_ROWS = 5
+_one_at_a_time = threading.Lock()  # whoever changes what warnings are shown, or where modules are looked for
 _PIN = re.compile(r"^([A-Za-z0-9][\w.\[\],-]*==[^\s;\\]+(?: *;[^\\\n]*[^\\\s])?)", re.MULTILINE)
 # Libraries whose models predict on frames, and which MLflow stores in a way of their own.
 _LIBRARIES = ("catboost", "lightgbm", "sklearn", "statsmodels", "xgboost")
@@ -77,15 +79,17 @@ def save(model: Any, folder: Path, table: pl.LazyFrame | None, project: Project,
 
 def load(folder: Path) -> Any:
     """The model that was saved in a folder; MLflow's view of it is `mlflow.pyfunc`'s."""
-    return _opened(folder).get_raw_model()
+    with _one_at_a_time:
+        return _opened(folder).get_raw_model()
 
 
 def verify(model: Any, folder: Path, table: pl.LazyFrame | None) -> None:
     """Raise ModelError unless what was saved in a folder can be loaded, and predicts the same."""
-    loaded = _opened(folder)
+    with _one_at_a_time:
+        loaded = _opened(folder)
     if table is not None:
         given, predicted = _trial(model, table)
-        with warnings.catch_warnings(action="ignore"):
+        with _one_at_a_time, warnings.catch_warnings(action="ignore"):
             found = loaded.predict(given)
         if not _same(found, predicted):
             raise ModelError(
@@ -123,7 +127,7 @@ def _trial(model: Any, table: pl.LazyFrame) -> tuple[Any, Any]:
         raise ModelError(f"the table for {kind} lacks what it was fitted on: {_first_line(error)}") from None
     given = _for_mlflow(rows)
     try:
-        with warnings.catch_warnings(action="ignore"):  # that it was fitted without names is no news
+        with _one_at_a_time, warnings.catch_warnings(action="ignore"):  # that it was fitted without names is no news
             return given, _for_mlflow(model.predict(given if flavour else rows))
     except Exception as error:
         raise ModelError(

@@ -74,6 +74,11 @@ class Registry(Tracking):
         named = [one.name.rpartition(".") for one in every]
         return sorted({model for prefix, _, model in named if f"{prefix}." in self.prefixes})
 
+    def registered(self) -> list[str]:
+        """What MLflow calls the models that were registered here."""
+        every = self.search_registered_models(filter_string=f"name LIKE '{self.prefix}%'", max_results=_MOST)
+        return [one.name for one in every if one.name.startswith(self.prefix)]
+
     def own(self, model: str) -> list[Version]:
         """The versions that were registered here, newest first."""
         return self._versions(model, self.prefix)

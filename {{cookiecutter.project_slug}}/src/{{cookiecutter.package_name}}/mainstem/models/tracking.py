@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..databases.storages import Directory, Memory
 from ..environments import Environment
-from ..errors import ModelError, SettingsError
+from ..errors import ModelError, SettingsError, Unavailable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Tracking", "check_place"]
+__all__ = ["AlreadyThere", "Tracking", "check_place", "is_in_use"]
 
 # What MLflow is told, unless the user says otherwise: to be silent, to send nothing that nobody asked for, and not to
 # wait for minutes where no answer comes.
@@ -44,6 +45,8 @@ _REMEDIES = {
     r"\b50\d (!=|Server|error)": "has an error of its own: try again later, or ask those who run it",
     r"Max retries|[Tt]imed? ?out|Connection|resolve": "does not answer: try again when it does",
 }
+
+_TRY_AGAIN = ("has an error of its own", "does not answer")
 
 
 class AlreadyThere(ModelError):
@@ -70,7 +73,7 @@ class Tracking:
     @cached_property
     def client(self) -> MlflowClient:
         """The way there, which is opened when it is first needed."""
-        with _one_at_a_time, self.explained():
+        with _one_at_a_time, _alone_in(self.folder), self.explained():
             from mlflow import MlflowClient
 
             if self.folder and isinstance(self.environment.bucket.storage, Memory):
@@ -118,8 +121,10 @@ class Tracking:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, ImportError):
                 raise
-            kind = AlreadyThere if "ALREADY_EXISTS" in getattr(error, "error_code", "") else ModelError
-            raise kind(_explanation(self.uri, error)) from None
+            told = _explanation(self.uri, error)
+            is_known = "ALREADY_EXISTS" in getattr(error, "error_code", "")
+            is_busy = any(remedy in told for remedy in _TRY_AGAIN)
+            raise (AlreadyThere if is_known else Unavailable if is_busy else ModelError)(told) from None
 
     def _check_here(self, location: str) -> None:
         """A database of our own knows its files by the folder that it was made in."""
@@ -133,6 +138,17 @@ class Tracking:
 _one_at_a_time = threading.Lock()  # whoever makes a database
 
 
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Let one process at a time make the database in a folder."""
+    if folder is None:
+        yield
+        return
+    with (folder / ".lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def check_place(environment: Environment) -> None:
     """Raise SettingsError where environments.toml does not say where MLflow is, and it has to."""
     if not environment.settings.mlflow and not environment.bucket.is_stand_in:
@@ -140,6 +156,13 @@ def check_place(environment: Environment) -> None:
             f"[{environment.name}] in environments.toml does not say where MLflow is, which keeps the models: "
             'set mlflow = "https://..." there'
         )
+
+
+def is_in_use(environment: Environment) -> bool:
+    """Whether MLflow may know of this environment; to ask makes no database."""
+    storage = environment.bucket.storage
+    beside = storage.path.with_name(f"{storage.path.name}.mlflow") if isinstance(storage, Directory) else None
+    return bool(environment.settings.mlflow) or (beside is not None and (beside / "mlflow.db").exists())
 
 
 def _folder(environment: Environment) -> Path | None:
