@@ -90,9 +90,11 @@ class Registry(Tracking):
     def pick(self, versions: list[Version], model: str, number: int | None) -> Version:
         """The version of that number, or the newest; raises ModelError saying which there are."""
         if not versions:
+            known = self.models()
+            hint = f"only {self.environment.name} has one" if model in known else near(model, known)
             raise ModelError(
-                f"no version of model {model!r} is registered in {self.environment.title} "
-                f"({near(model, self.models())}): run the pipeline that trains it first"
+                f"no version of model {model!r} is registered in {self.environment.title} ({hint}): "
+                "run the pipeline that trains it first"
             )
         if found := [one for one in versions if number in (None, one.number)]:
             return found[0]
