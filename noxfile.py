@@ -43,9 +43,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests: nox -s tests -- -m 'not slow' for the quick ones."""
+    """Run the tests: nox -s tests -- -k models for some of them."""
     install(session, "test")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def projects(session: nox.Session) -> None:
+    """Generate projects, install them and run their own sessions."""
+    install(session, "test")
+    session.run("pytest", "-m", "slow", *session.posargs)
 
 
 @nox.session
