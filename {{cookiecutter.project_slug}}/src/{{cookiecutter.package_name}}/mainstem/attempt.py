@@ -74,7 +74,7 @@ def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str)
         values = _returned(step, _call(run, step, inputs, key))
         return _checked(run, step, values)
     except Unavailable as error:
-        raise AttemptFailed(str(error), error) from error
+        raise AttemptFailed(str(error), error) from None  # it is told itself
     except MainstemError:
         raise
     except (Exception, SystemExit) as error:

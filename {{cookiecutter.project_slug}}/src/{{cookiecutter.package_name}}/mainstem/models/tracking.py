@@ -42,11 +42,12 @@ _REMEDIES = {
     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     r"unsupported URI '(sqlite|postgresql|mysql|mssql)": "is a database, for which mlflow-skinny is not enough: "
     'install mlflow, or set "mlflow" in environments.toml to the address of a server',
+}
+# The same, where another attempt may succeed.
+_PASSING = {
     r"\b50\d (!=|Server|error)": "has an error of its own: try again later, or ask those who run it",
     r"Max retries|[Tt]imed? ?out|Connection|resolve": "does not answer: try again when it does",
 }
-
-_TRY_AGAIN = ("has an error of its own", "does not answer")
 
 
 class AlreadyThere(ModelError):
@@ -121,10 +122,7 @@ class Tracking:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, ImportError):
                 raise
-            told = _explanation(self.uri, error)
-            is_known = "ALREADY_EXISTS" in getattr(error, "error_code", "")
-            is_busy = any(remedy in told for remedy in _TRY_AGAIN)
-            raise (AlreadyThere if is_known else Unavailable if is_busy else ModelError)(told) from None
+            raise _explained(self.uri, error) from None
 
     def _check_here(self, location: str) -> None:
         """A database of our own knows its files by the folder that it was made in."""
@@ -161,8 +159,12 @@ def check_place(environment: Environment) -> None:
 def is_in_use(environment: Environment) -> bool:
     """Whether MLflow may know of this environment; to ask makes no database."""
     storage = environment.bucket.storage
-    beside = storage.path.with_name(f"{storage.path.name}.mlflow") if isinstance(storage, Directory) else None
-    return bool(environment.settings.mlflow) or (beside is not None and (beside / "mlflow.db").exists())
+    is_beside = isinstance(storage, Directory) and (_beside(storage) / "mlflow.db").exists()
+    return bool(environment.settings.mlflow) or is_beside
+
+
+def _beside(storage: Directory) -> Path:
+    return storage.path.with_name(f"{storage.path.name}.mlflow")
 
 
 def _folder(environment: Environment) -> Path | None:
@@ -174,7 +176,7 @@ def _folder(environment: Environment) -> Path | None:
     if isinstance(storage, Memory):
         return storage.folder
     if isinstance(storage, Directory):
-        folder = storage.path.with_name(f"{storage.path.name}.mlflow")
+        folder = _beside(storage)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     check_place(environment)
@@ -196,13 +198,16 @@ def _empty() -> Memory:
     return made
 
 
-def _explanation(uri: str, error: Exception) -> str:
-    """An error in one line, without what a URI says of a password."""
+def _explained(uri: str, error: Exception) -> ModelError:
+    """An error as one of ours, in one line, without what a URI says of a password."""
     text = f"{getattr(error, 'error_code', '')} {error}"
-    remedy = next((told for sign, told in _REMEDIES.items() if re.search(sign, text)), "failed")
+    sign = next((sign for sign in (*_REMEDIES, *_PASSING) if re.search(sign, text)), "")
+    remedy = (_REMEDIES | _PASSING).get(sign, "failed")
+    known = "ALREADY_EXISTS" in getattr(error, "error_code", "")
+    kind = AlreadyThere if known else Unavailable if sign in _PASSING else ModelError
     caused = re.search(r"Caused by (.*)\)", text)
     reason = caused[1] if caused else str(error).strip().partition("\n")[0]
-    return _without_password(f"MLflow at {uri} {remedy} ({type(error).__name__}: {reason:.200})")
+    return kind(_without_password(f"MLflow at {uri} {remedy} ({type(error).__name__}: {reason:.200})"))
 
 
 def _without_password(text: str) -> str:
