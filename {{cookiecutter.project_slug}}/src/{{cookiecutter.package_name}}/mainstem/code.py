@@ -72,8 +72,7 @@ class _Part:
 
     module: str
     tree: ast.stmt
-    names: frozenset[str]
-    chains: frozenset[Chain]
+    names: set[str]
     imports: dict[str, Chain]
 
     @property
@@ -81,6 +80,10 @@ class _Part:
         """What people know it by."""
         module = _inside(self.module)
         return f"{module}.{'/'.join(sorted(self.names))}" if self.names else f"{module} (statements)"
+
+    @cached_property
+    def chains(self) -> set[Chain]:
+        return set(syntax.chains(self.tree))
 
     @cached_property
     def digest(self) -> str:
@@ -93,7 +96,7 @@ class _Part:
     @cached_property
     def is_mutable(self) -> bool:
         """Whether other statements could change what this one binds: a registry, a table, an object."""
-        if syntax.shared(self.tree):
+        if syntax.shared(syntax.walk(self.tree)):
             return True
         value = getattr(self.tree, "value", None)
         return isinstance(self.tree, ast.Assign | ast.AnnAssign) and value is not None and not syntax.is_constant(value)
@@ -196,15 +199,16 @@ def _parsed(name: str, path: Path, source: bytes) -> _Module:
         docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         if docstring or syntax.is_main_guard(statement):
             continue
-        imports, stars = syntax.imported(statement, name, is_package=path.name == "__init__.py")
+        nodes = syntax.walk(statement)
+        imports, stars = syntax.imported(nodes, name, is_package=path.name == "__init__.py")
         module.stars += stars
-        names = frozenset(syntax.bound(statement))
+        names = syntax.bound(statement)
         module.imports.update({bound: target for bound, target in imports.items() if bound in names})
         if isinstance(statement, ast.Import | ast.ImportFrom):
             continue
-        part = _Part(name, statement, names, frozenset(syntax.chains(statement)), imports)
+        part = _Part(name, statement, names, imports)
         module.parts.append(part)
-        for bound in (names | syntax.shared(statement)) - imports.keys():
+        for bound in (names | syntax.shared(nodes)) - imports.keys():
             module.bound[bound].append(part)
     return module
 
