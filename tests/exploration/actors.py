@@ -10,7 +10,8 @@ from mainstem import databases, runner
 from mainstem.environments import Environment
 from mainstem.errors import DatasetError
 from mainstem.plan import freeze
-from mainstem.records import collect_garbage, rollback
+from mainstem.records import rollback
+from mainstem.records.collection import collect_garbage
 
 from tests.exploration import invariants
 from tests.exploration.archive import Place

@@ -19,7 +19,8 @@ from mainstem.databases.objects import Bucket, Stat
 from mainstem.environments import Checkout, Environment
 from mainstem.errors import Damaged, DatasetError, Declined, StepFailed
 from mainstem.pipeline import Step
-from mainstem.records import Garbage, State
+from mainstem.records import State
+from mainstem.records.collection import Garbage, collect_garbage, remove_namespace
 
 from tests.runtime.packages import Package
 from tests.runtime.steps import count_rows, fetch, make_table, publish, step, world
@@ -123,7 +124,7 @@ def resume(n: int, run_id: str) -> None:
 
 
 def collect(bucket: Bucket, keep: int = 1, grace: datetime.timedelta = WEEK, *, dry_run: bool = False) -> Garbage:
-    return records.collect_garbage(bucket, keep=keep, grace=grace, dry_run=dry_run)
+    return collect_garbage(bucket, keep=keep, grace=grace, dry_run=dry_run)
 
 
 def keys(bucket: Bucket) -> set[str]:
@@ -403,7 +404,7 @@ def test_a_run_that_begins_while_its_namespace_is_removed_keeps_all_it_has(
 
     monkeypatch.setattr(Aging, "delete", delete_after_a_run)
     with at(aging), pytest.raises(Declined, match="training was run there meanwhile: remove the namespace again"):
-        records.remove_namespace(aging, PREFIX, WEEK)
+        remove_namespace(aging, PREFIX, WEEK)
     with at(aging, PREFIX):
         assert loaded(6)
 
@@ -417,12 +418,12 @@ def test_a_namespace_is_removed_whole_unless_a_run_there_is_young(aging: Aging) 
         young = failed(8)
     with at(aging):
         with pytest.raises(Declined, match=f"run {young} of training may still go on there"):
-            records.remove_namespace(aging, PREFIX, WEEK)
+            remove_namespace(aging, PREFIX, WEEK)
         aging.wait(days=8)
         there = keys(aging)
-        told = records.remove_namespace(aging, PREFIX, WEEK, dry_run=True)
+        told = remove_namespace(aging, PREFIX, WEEK, dry_run=True)
         assert keys(aging) == there
-        assert records.remove_namespace(aging, PREFIX, WEEK) == told
+        assert remove_namespace(aging, PREFIX, WEEK) == told
         assert keys(aging) == outside
         assert loaded(4)
     with at(aging, PREFIX):

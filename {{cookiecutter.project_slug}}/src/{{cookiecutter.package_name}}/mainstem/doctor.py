@@ -14,7 +14,8 @@ from .databases.objects import Bucket
 from .environments import Environment
 from .errors import DatasetError, MainstemError, as_users_see_it
 from .plan import freeze
-from .records import State, View, collect_garbage, pipelines_in
+from .records import State, View, pipelines_in
+from .records.collection import collect_garbage
 
 __all__ = ["Finding", "examine"]
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +48,8 @@ class Project:
                 raise FileNotFoundError  # the process runs in somebody else's folder
             found = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
         except (OSError, ValueError, KeyError, TypeError):
+            from importlib import metadata
+
             found = metadata.packages_distributions().get(self.package.name, [self.package.name])[0]
         return re.sub(r"[^a-z0-9]+", "-", str(found).lower()).strip("-")
 
@@ -216,13 +217,21 @@ def _event_number(environ: Mapping[str, str]) -> int:
 
 
 def _git(folder: Path) -> tuple[str, str]:
-    """The reference and commit checked out in a folder; empty where there is no git, `HEAD` when detached."""
-    commit = _git_says(folder, "describe", "--always", "--dirty=+changes", "--abbrev=40", "--exclude=*")
-    if commit is None:
-        if _git_says(folder, "rev-parse", "--git-dir") is None:
-            return "", ""
-        commit = "(none yet)"
-    return _git_says(folder, "symbolic-ref", "--quiet", "HEAD") or "HEAD", commit
+    """The reference and commit checked out in a folder; empty where there is no git, `HEAD` when detached.
+
+    https://git-scm.com/docs/git-status#_porcelain_format_version_2
+    """
+    said = _git_says(folder, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if said is None:
+        return "", ""
+    lines = said.splitlines()
+    told = {line.split(" ")[1]: line.partition(" branch.")[2].partition(" ")[2] for line in lines if line[0] == "#"}
+    commit, branch = told["branch.oid"], told["branch.head"]
+    changes = "+changes" if any(line[0] != "#" for line in lines) else ""
+    return (
+        "HEAD" if branch == "(detached)" else f"refs/heads/{branch}",
+        "(none yet)" if commit == "(initial)" else commit + changes,
+    )
 
 
 def user(environ: Mapping[str, str], folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -19,14 +18,22 @@ __all__ = [
     "as_users_see_it",
     "is_of_the_store",
     "near",
+    "nearest",
 ]
 
 
 def near(name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not known."""
     known = list(known)
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(sorted(known)) or 'none'}"
+    meant = nearest(name, known)
+    return f"did you mean {meant!r}?" if meant else f"there are {', '.join(sorted(known)) or 'none'}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like one that is not known, if any is."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 class MainstemError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .errors import SettingsError
+from .errors import SettingsError, nearest
 
 __all__ = ["ENVIRONMENTS", "Gates", "Name", "Overlays", "Settings", "overlays", "read_settings"]
 
@@ -122,8 +121,8 @@ def _faults(value: Any, schema: Any, where: tuple[str, ...]) -> Iterator[_Fault]
             if key in schema or "*" in schema:
                 yield from _faults(below, schema.get(key, schema.get("*")), (*where, key))
             else:
-                near = difflib.get_close_matches(key, schema, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(schema))}"
+                meant = nearest(key, schema)
+                hint = f"did you mean {meant!r}?" if meant else f"known here: {', '.join(sorted(schema))}"
                 yield (
                     (*where, key),
                     f"unknown key {key!r} in [{name}]: {hint}" if name else f"unknown table [{key}]: {hint}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from inspect import Parameter
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import keys
-from ..errors import near
+from ..errors import near, nearest
 from ..pipeline import filled_in, signature_of
 from .shape import Defect, Reading
 
@@ -57,8 +56,8 @@ def _unknown(
             what = f"its function takes {name!r} from input {filled[name]!r} already: leave one of them out"
             yield ("kwargs", name), what
         elif not takes_any:
-            meant = difflib.get_close_matches(name, known, n=1)
-            given.update(meant)
+            meant = nearest(name, known)
+            given.add(meant)
             hint = near(name, known) if meant else f"it takes {', '.join(known)}" if known else "leave it out"
             yield ("kwargs", name), f"its function takes no keyword {name!r}: {hint}"
 
@@ -93,5 +92,7 @@ def _value_defects(kwargs: Mapping[Any, Any], package: Path) -> Iterator[Defect]
 def _near_file(text: str, package: Path) -> str:
     """What to say of a file that is not there; of its kind, Python files are too many to name them all."""
     there = [path.relative_to(package).as_posix() for path in package.rglob(f"*{Path(text).suffix}")]
-    known = there if text.endswith(".sql") else difflib.get_close_matches(text, there, n=1)
-    return near(text, known) if known else "write it, or mend its name here"
+    meant = nearest(text, there)
+    if there and text.endswith(".sql"):
+        return near(text, there)
+    return f"did you mean {meant!r}?" if meant else "write it, or mend its name here"

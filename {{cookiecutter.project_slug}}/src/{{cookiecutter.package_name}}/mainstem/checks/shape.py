@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import schema
-from ..errors import near
+from ..errors import near, nearest
 from ..pipeline import Resources
 from ..resources import quantity
 from .places import Where
@@ -105,8 +104,8 @@ def name_of(step: Any) -> str:
 def _misspelt(step: Mapping[Any, Any]) -> dict[Any, str]:
     """The keys that are not known, each with the missing one that must have been meant."""
     missing = [key for key in _KEYS if key not in step]
-    near_ones = {key: difflib.get_close_matches(str(key), missing, n=1) for key in step if key not in _KEYS}
-    return {key: found[0] for key, found in near_ones.items() if found}
+    meant = {key: nearest(str(key), missing) for key in step if key not in _KEYS}
+    return {key: name for key, name in meant.items() if name}
 
 
 def _key_defects(step: Mapping[Any, Any], meant_by: Mapping[Any, str]) -> Iterator[Defect]:

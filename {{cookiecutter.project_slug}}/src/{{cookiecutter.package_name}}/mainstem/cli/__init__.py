@@ -1,34 +1,32 @@
-"""The command of a project. Each module here declares some of its commands and says what they do."""
+"""The command of a project: `arguments` declares all commands, the other modules say what they do."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from obstore.exceptions import BaseError as StoreError
 
 from .. import parallel, runner
 from ..checks import collect
-from ..display.text import command_name, failure
+from ..display.text import failure
 from ..environments import current, using
 from ..errors import Interrupted, MainstemError, as_users_see_it
-from . import data, looking, models, running, upkeep
+from .arguments import parser
 from .session import Session, print_to
 
 __all__ = ["main"]
-
-_EPILOGUE = """\
-exit codes: 0 done; 1 a step failed; 2 something to put right first (command line, settings,
-pipeline, data); 3 the protocol declined (a later run has finished, a rollback, another plan);
-130 interrupted"""
 
 
 def main(
@@ -38,22 +36,23 @@ def main(
 
     `samples` has a function for each source that a sample can stand in for, on local storage.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
     if getattr(options, "resume", None) and (
         options.set or options.date or options.since or options.force or options.frozen
     ):
-        parser.error("--resume finishes a run as it was started: leave the other options out")
+        command_line.error("--resume finishes a run as it was started: leave the other options out")
     if threading.current_thread() is threading.main_thread():
         # being ended is an interruption like any other
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - Polars lets Ctrl-C wait for what the system does
+    gc.freeze()  # modules stay: the collector does not look through them again and again
     try:
         environment = current(settings)
         session = Session(environment, collect(pipelines), _public_functions(samples), options)
         # with --json, what steps print stays apart from the result
         with using(environment), redirect_stdout(sys.stderr) if options.json else nullcontext():
-            result = options.command(session)
+            result = _command(options.command)(session)
         if options.json:
             print_to(sys.stdout, json.dumps(result, ensure_ascii=False, indent=2, default=str))
     except (MainstemError, StoreError, OSError, KeyboardInterrupt) as error:
@@ -65,14 +64,11 @@ def main(
     return session.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=Path(command_name()).name, epilog=_EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (running, looking, upkeep, data, models):
-        group.add_commands(commands)
-    return parser
+def _command(name: str) -> Callable[[Session], Any]:
+    """What does a command; what it returns is printed with --json."""
+    module, _, function = name.partition(".")
+    found: Callable[[Session], Any] = getattr(import_module(f".{module}", __package__), function)
+    return found
 
 
 def _leave_steps(exit_code: int) -> None:

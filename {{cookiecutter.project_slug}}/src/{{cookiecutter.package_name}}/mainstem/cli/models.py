@@ -1,4 +1,4 @@
-"""The commands about models: `model list`, `compare`, `promote`, `rollback` and `ui`."""
+"""The commands about models."""
 
 from __future__ import annotations
 
@@ -14,42 +14,25 @@ from ..display import models
 from ..errors import ModelError, SettingsError, near
 from ..models.promotion import gates_of, promote, roll_back
 from ..models.registry import Registry, Version
-from .session import Session, declare
+from .session import Session
 
-__all__ = ["add_commands"]
-
-
-def add_commands(commands: Any) -> None:
-    """Declare the commands."""
-    group = commands.add_parser("model", help="list, compare, promote and roll back models").add_subparsers(
-        title="commands", required=True, metavar="COMMAND"
-    )
-    listed = declare(group, "list", _list, "list the registered versions")
-    listed.add_argument("model", nargs="?", metavar="NAME")
-    compared = declare(group, "compare", _compare, "two versions side by side, by default the newest and the champion")
-    compared.add_argument("model", metavar="NAME")
-    compared.add_argument("versions", nargs="*", type=int, metavar="VERSION")
-    promoted = declare(group, "promote", _promote, "make a version the champion, which `models.latest` takes")
-    promoted.add_argument("model", metavar="NAME")
-    promoted.add_argument("--version", type=int, metavar="N", help="which (default: the newest)")
-    promoted.add_argument("--force", default="", metavar="REASON", help="also if it is worse by the gates")
-    returned = declare(group, "rollback", _rollback, "make the previous champion the champion again")
-    returned.add_argument("model", metavar="NAME")
-    shown = declare(group, "ui", _ui, "show runs and models in the browser, with MLflow's user interface")
-    shown.add_argument("--port", type=int, default=5000, metavar="PORT", help="on this machine (default 5000)")
+__all__ = ["compare", "list_versions", "make_champion", "rollback", "ui"]
 
 
-def _list(session: Session) -> Any:
+def list_versions(session: Session) -> Any:
+    """List the registered versions."""
     return session.show(models.versions(Registry(session.environment), session.options.model))
 
 
-def _compare(session: Session) -> Any:
+def compare(session: Session) -> Any:
+    """Put two versions side by side."""
     return session.show(
         models.comparison(Registry(session.environment), session.options.model, session.options.versions)
     )
 
 
-def _promote(session: Session) -> dict[str, Any]:
+def make_champion(session: Session) -> dict[str, Any]:
+    """Make a version the champion."""
     asked, gates = session.options, session.environment.settings.gates
     for pipeline in gates:
         if pipeline not in session.pipelines:
@@ -61,7 +44,8 @@ def _promote(session: Session) -> dict[str, Any]:
     return _moved(session, champion, previous)
 
 
-def _rollback(session: Session) -> dict[str, Any]:
+def rollback(session: Session) -> dict[str, Any]:
+    """Make the previous champion the champion again."""
     return _moved(session, *roll_back(Registry(session.environment), session.options.model))
 
 
@@ -71,7 +55,8 @@ def _moved(session: Session, champion: Version, previous: Version | None) -> dic
     return {"name": champion.model, "champion": champion.number, "previous": previous.number if previous else None}
 
 
-def _ui(session: Session) -> dict[str, str]:
+def ui(session: Session) -> dict[str, str]:
+    """Serve MLflow's user interface until Ctrl-C."""
     registry, port = Registry(session.environment), str(session.options.port)
     if registry.folder is None:
         session.say(f"MLflow of {session.environment.title} has its user interface at {registry.address}")

@@ -1,11 +1,10 @@
-"""One call of the command: where it works, on what, and what was asked for; and how a command is declared."""
+"""One call of the command: where it works, on what, and what was asked for."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, TextIO
 
 from .. import records, runner
@@ -15,7 +14,7 @@ from ..errors import DefectsFound
 from ..plan import Plan, freeze
 from ..settings import overlays
 
-__all__ = ["Command", "Session", "declare", "print_to"]
+__all__ = ["Session", "print_to"]
 
 
 class Session:
@@ -64,18 +63,6 @@ class Session:
         if not self.options.json:
             print_to(sys.stdout, text)
         return values
-
-
-Command = Callable[[Session], Any]
-"""What a command does; what it returns is printed with --json."""
-
-
-def declare(group: Any, name: str, command: Command, summary: str) -> argparse.ArgumentParser:
-    """Add a command to a group of commands; returns its parser, for its arguments."""
-    one: argparse.ArgumentParser = group.add_parser(name, help=summary, description=summary)
-    one.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
-    one.set_defaults(command=command)
-    return one
 
 
 def print_to(stream: TextIO, text: str) -> None:

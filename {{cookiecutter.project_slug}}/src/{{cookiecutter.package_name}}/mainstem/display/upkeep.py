@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ..databases.objects import Bucket
 from ..doctor import Finding
 from ..environments import Environment
-from ..records import Garbage
+from ..records.collection import Garbage
 from .text import Shown, columns
 
 __all__ = ["findings", "garbage"]

@@ -5,10 +5,9 @@ carries it: create an object if it is absent. Nothing is updated in place, there
 all times are the store's own. Read it in the order of a run:
 
 `documents` (what is written) -> `state` (where) -> `start` (look, decide, pin) -> `run` (join,
-inputs, commit) -> `views` (finish, roll back), `collection` (gc).
+inputs, commit) -> `views` (finish, roll back). Beside them stands `collection` (gc).
 """
 
-from .collection import Garbage, collect_garbage, remove_namespace
 from .documents import Record, Start, View
 from .run import Run, Void, another_plan, join
 from .start import Decision, Request, begin, decide, look, new_run_id
@@ -17,7 +16,6 @@ from .views import finish, rollback
 
 __all__ = [
     "Decision",
-    "Garbage",
     "Record",
     "Request",
     "Run",
@@ -27,7 +25,6 @@ __all__ = [
     "Void",
     "another_plan",
     "begin",
-    "collect_garbage",
     "decide",
     "finish",
     "join",
@@ -35,7 +32,6 @@ __all__ = [
     "made_by",
     "new_run_id",
     "pipelines_in",
-    "remove_namespace",
     "rollback",
     "shown",
     "visible",
