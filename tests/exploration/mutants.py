@@ -44,8 +44,9 @@ class Mutant:
         return without()
 
 
-def _join_unchecked(plan: Any, environment: Any, run: str) -> Run:
-    return Run(plan, environment, *State(environment.bucket, plan.pipeline).start(run))
+def _join_unchecked(plan: Any, environment: Any, run: str, _: Any = None) -> Run:
+    state = State(environment.bucket, plan.pipeline)
+    return Run(plan, environment, state, *state.start(run))
 
 
 def _own_record(self: Run, step: Any, record: Record, inputs: Any) -> Record:

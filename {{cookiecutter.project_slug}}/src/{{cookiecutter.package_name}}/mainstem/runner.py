@@ -84,11 +84,12 @@ def start(
 ) -> Outcome:
     """Begin a run and execute it. One that is void as it begins, because a view appeared, begins again."""
     _store_samples(plan, environment, samples or {})
+    state = State(environment.bucket, plan.pipeline)
     for _ in range(_ATTEMPTS_TO_BEGIN):
         identifier = run or new_run_id()
-        decisions = begin(plan, environment, wanted, identifier)
+        decisions = begin(plan, environment, wanted, identifier, state)
         try:
-            joined = join(plan, environment, identifier)
+            joined = join(plan, environment, identifier, state)
         except Void:
             if run:
                 raise
@@ -108,7 +109,7 @@ def resume(
     workers: int = 1,
 ) -> Outcome:
     """Finish a run that was started, with the kwargs and the data date it was started with."""
-    started, _ = State(environment.bucket, name).start(run)
+    started, *_ = State(environment.bucket, name).start(run)
     kwargs: Overlays = {name: keys.restored(started.kwargs)}
     declared = collect(pipelines)
     freeze(name, declared, environment)  # what is wrong with the pipeline itself is told as it is

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -65,27 +65,26 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
         return _in_hand(bucket, stem + suffix, data)
     key = f"{stem}.parquet"
     if isinstance(value, pl.LazyFrame) or value.estimated_size() > _IN_HAND:
-        bucket.sink(key, value.lazy())
-        return in_place(bucket, key, identity=key)
+        rows = bucket.sink(key, value.lazy())
+        return replace(in_place(bucket, key, rows), identity=key)
     buffer = io.BytesIO()
     value.lazy().sink_parquet(buffer)
     data = buffer.getvalue()
-    return _in_hand(bucket, key, data, pl.scan_parquet(data))
+    return replace(_in_hand(bucket, key, data), rows=value.height, columns=_columns(pl.scan_parquet(data)))
 
 
-def in_place(bucket: Bucket, key: str, identity: str | None = None) -> Output:
-    """A table that lies in the bucket already.
-
-    Without an `identity`, it is the path at its present version.
-    """
+def in_place(bucket: Bucket, key: str, rows: int | None = None) -> Output:
+    """A table that lies in the bucket already, as the path at its present version; its `rows` where they are known."""
     stat = bucket.stat(key)
     if stat is None:
         raise DatasetError(f"{bucket.uri(key)} is missing from the bucket")
     try:
-        shape = _shape(bucket.scan(key))
+        table = bucket.scan(key)
+        rows = table.select(pl.len()).collect().item() if rows is None else rows
+        columns = _columns(table)
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
-    return Output(key, identity or f"{key}@{stat.etag}", stat.size, stat.etag, *shape, version=stat.version)
+    return Output(key, f"{key}@{stat.etag}", stat.size, stat.etag, rows, columns, stat.version)
 
 
 def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
@@ -95,6 +94,9 @@ def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
     """
     if not output.path.endswith(".parquet"):
         return _decode(bucket, output)
+    if form != "lazy" and _has_hash(output):  # one request, where a scan takes several
+        whole = pl.read_parquet(_content(bucket, output))
+        return whole.to_pandas() if form == "pandas" else whole
     if not is_unchanged(bucket, output):
         how = "is damaged, or was copied or replaced since it was made" if bucket.stat(output.path) else "is missing"
         raise DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
@@ -113,10 +115,9 @@ def is_unchanged(bucket: Bucket, output: Output, *, by_content: bool = False) ->
     stat = bucket.stat(output.path)
     if stat is None or stat.size != output.size:
         return False
-    has_hash = output.identity.startswith("sha256:")
-    if output.is_of(stat) and not (by_content and has_hash):
+    if output.is_of(stat) and not (by_content and _has_hash(output)):
         return True
-    return has_hash and output.identity == _sha256(bucket.get(output.path))
+    return _has_hash(output) and output.identity == _sha256(bucket.get(output.path))
 
 
 def _encode(value: Any) -> tuple[str, bytes]:
@@ -142,12 +143,18 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, bool) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _decode(bucket: Bucket, output: Output) -> Any:
+def _content(bucket: Bucket, output: Output) -> bytes:
+    """The bytes of an object that was in hand as it was made; raises DatasetError where they are others."""
     data = bucket.get(output.path)
     if output.identity != _sha256(data):
         raise DatasetError(
             f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; run the step again"
         )
+    return data
+
+
+def _decode(bucket: Bucket, output: Output) -> Any:
+    data = _content(bucket, output)
     match output.path.rpartition(".")[2]:
         case "json":
             return json.loads(data)
@@ -156,14 +163,17 @@ def _decode(bucket: Bucket, output: Output) -> Any:
     return pickle.loads(data)  # noqa: S301 - our own object, verified
 
 
-def _in_hand(bucket: Bucket, key: str, data: bytes, table: pl.LazyFrame | None = None) -> Output:
-    shape = (None, None) if table is None else _shape(table)
-    return Output(key, _sha256(data), len(data), bucket.create(key, data), *shape)
+def _in_hand(bucket: Bucket, key: str, data: bytes) -> Output:
+    return Output(key, _sha256(data), len(data), bucket.create(key, data))
 
 
-def _shape(frame: pl.LazyFrame) -> tuple[int, dict[str, str]]:
-    rows: int = frame.select(pl.len()).collect().item()
-    return rows, {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+def _has_hash(output: Output) -> bool:
+    return output.identity.startswith("sha256:")
+
+
+def _columns(table: pl.LazyFrame) -> dict[str, str]:
+    """The columns of a stored table: parquet's own footer tells, not the query that made it."""
+    return {name: str(dtype) for name, dtype in table.collect_schema().items()}
 
 
 def _is_pandas(value: object) -> bool:

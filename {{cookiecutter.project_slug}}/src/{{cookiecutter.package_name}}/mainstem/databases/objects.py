@@ -126,12 +126,12 @@ class Bucket:
                 raise
         return to
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> None:
-        """Stream a table into a new object, whose name nobody may know before this returns.
+    def sink(self, key: str, frame: pl.LazyFrame) -> int:
+        """Stream a table into a new object, whose name nobody may know before this returns; returns its rows.
 
         When a query fails on its way to Cloud Storage, Polars still completes the object, with the rows that it has.
         """
-        self.storage.sink(self._writable(key), frame)
+        return self.storage.sink(self._writable(key), frame)
 
     def scan(self, key: str) -> pl.LazyFrame:
         """A table, read as far as it is needed."""
@@ -184,7 +184,7 @@ class Bucket:
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""
-        return f"{self.storage.address}/{self._readable(key)}"
+        return f"{self.storage.address}/{self._visible(key)}"
 
     def _stat(self, meta: ObjectMeta) -> Stat:
         etag = self.storage.etag(meta["path"], meta["e_tag"] or "")
@@ -197,9 +197,12 @@ class Bucket:
         return key
 
     def _readable(self, key: str) -> str:
+        self.storage.check(self._visible(key))
+        return key
+
+    def _visible(self, key: str) -> str:
         if _valid(key).startswith(_NAMESPACES) and not (self.prefix and f"{key}/".startswith(self.prefix)):
             raise DatasetError(f"{key!r} belongs to another namespace: nothing is read from there")
-        self.storage.check(key)
         return key
 
 

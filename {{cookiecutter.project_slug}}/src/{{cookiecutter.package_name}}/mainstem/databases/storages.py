@@ -24,6 +24,7 @@ from ..errors import DatasetError
 
 if TYPE_CHECKING:
     from obstore.store import GCSCredential, ObjectStore
+    from polars.io.partition import SinkedPathsCallbackArgs
 
     from ..credentials import Credentials
 
@@ -58,8 +59,8 @@ class Storage(Protocol):
         """A parquet object, read as far as it is needed."""
         ...
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> None:
-        """Stream a table into a new object."""
+    def sink(self, key: str, frame: pl.LazyFrame) -> int:
+        """Stream a table into a new object; returns how many rows it has."""
         ...
 
     def open(self, key: str) -> BinaryIO:
@@ -90,10 +91,12 @@ class Memory:
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(self.open(key))
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
+    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
+        table = frame.collect()
         buffer = io.BytesIO()
-        frame.sink_parquet(buffer)
+        table.write_parquet(buffer)
         obstore.put(self.store, key, buffer.getvalue(), mode="create")
+        return table.height
 
     def open(self, key: str) -> BinaryIO:  # noqa: D102
         return io.BytesIO(obstore.get(self.store, key).bytes())
@@ -110,6 +113,10 @@ class Directory:
         return self.path.as_posix()
 
     @cached_property
+    def _folder(self) -> str:
+        return f"{self.address}/"
+
+    @cached_property
     def store(self) -> LocalStore:  # noqa: D102
         return LocalStore(self.path, mkdir=True)
 
@@ -118,7 +125,7 @@ class Directory:
         seen = {""}
         for part in keys:
             while part not in seen:
-                if os.path.islink(f"{self.address}/{part}"):  # noqa: PTH114 - quick, for every object of a list
+                if os.path.islink(f"{self._folder}{part}"):  # noqa: PTH114 - quick, for every object of a list
                     raise DatasetError(f"{self.path / part} is a symbolic link: put the files themselves there")
                 seen.add(part)
                 part = part.rpartition("/")[0]  # noqa: PLW2901 - up to the folder above
@@ -126,17 +133,18 @@ class Directory:
     def etag(self, key: str, given: str) -> str:
         """With the time of the last change of any kind: inode, size and modification time can be those of before."""
         try:
-            return f"{given}-{os.stat(f'{self.address}/{key}').st_ctime_ns:x}"  # noqa: PTH116
+            return f"{given}-{os.stat(self._folder + key).st_ctime_ns:x}"  # noqa: PTH116
         except FileNotFoundError:
             return given
 
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(self.path / key, glob=False)
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
+    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
         # A directory shows what is half written, so that is done under another name.
-        frame.sink_parquet(f"{self.path / key}.part", mkdir=True)
+        rows = _sink(frame, f"{self.path / key}.part", mkdir=True)
         obstore.rename(self.store, f"{key}.part", key, overwrite=False)
+        return rows
 
     def open(self, key: str) -> BinaryIO:  # noqa: D102
         return (self.path / key).open("rb")
@@ -180,8 +188,8 @@ class CloudStorage:
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(f"{self.address}/{key}", glob=False, **self._polars_options)
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> None:  # noqa: D102
-        frame.sink_parquet(f"{self.address}/{key}", **self._polars_options)
+    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
+        return _sink(frame, f"{self.address}/{key}", **self._polars_options)
 
     def open(self, key: str) -> BinaryIO:  # noqa: D102
         opened: BinaryIO = self._filesystem.open(f"{self.bucket}/{key}", "rb")
@@ -211,6 +219,13 @@ class CloudStorage:
     def _for_polars(self) -> tuple[dict[str, str], int | None]:
         token, expires = self.credentials.token()
         return {"bearer_token": token}, None if expires is None else int(expires.timestamp())
+
+
+def _sink(frame: pl.LazyFrame, path: str, **options: Any) -> int:
+    """Stream a table to a path; returns how many rows it has, which takes no second look at it."""
+    sinked: list[SinkedPathsCallbackArgs] = []
+    frame.sink_parquet(path, sinked_paths_callback=sinked.append, **options)
+    return sum(one.num_rows for call in sinked for one in call.paths)
 
 
 def keep_off_disk() -> None:

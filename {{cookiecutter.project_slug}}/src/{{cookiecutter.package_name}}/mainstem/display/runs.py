@@ -65,7 +65,7 @@ def _run_facts(state: State, run: str, documents: dict[str, Stat], views: list[V
     own = documents.keys() - {"start"}
     facts = {"run": run, "started": f"{documents['start'].time:%Y-%m-%d %H:%M:%S} UTC"}
     try:
-        start, _ = state.start(run)
+        start, *_ = state.start(run)
     except DatasetError:
         return {**facts, "status": "unreadable", "records": len(own), "branch": "", "commit": ""}
     made = [view.number for view in views if view.run == run]

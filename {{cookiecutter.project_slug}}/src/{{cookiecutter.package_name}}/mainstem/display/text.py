@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import shutil
 import sys
@@ -97,8 +96,7 @@ def change(old: Any, new: Any) -> str:
 
 def address(bucket: Bucket, output: Output) -> str:
     """An object's address, as short as it can be typed from here."""
-    uri = bucket.uri(output.path)
-    return os.path.relpath(uri) if Path(uri).is_relative_to(Path.cwd()) else uri
+    return bucket.uri(output.path).removeprefix(f"{Path.cwd().as_posix()}/")
 
 
 def _path(path: Path) -> str:

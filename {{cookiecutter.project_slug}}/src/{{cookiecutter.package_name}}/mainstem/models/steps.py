@@ -52,7 +52,7 @@ def register(
     tables = [one for one in more if isinstance(one, pl.LazyFrame)]
     if len(tables) > 1:
         raise ModelError(f"model {name!r} was given {len(tables)} tables: one of them is its example")
-    start, _ = State(environment.bucket, label.pipeline).start(label.run)
+    start, *_ = State(environment.bucket, label.pipeline).start(label.run)
     tags = {**asdict(label), "date": date.isoformat(), "model": name}
     with MlLogger(f"{label.pipeline} {label.run}", tags) as logger:
         logger.params({f"{step}.{kwarg}": value for step, own in start.kwargs.items() for kwarg, value in own.items()})

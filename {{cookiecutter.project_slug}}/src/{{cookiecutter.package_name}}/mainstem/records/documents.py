@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import asdict, dataclass, field, is_dataclass
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, field, is_dataclass
+from functools import cache, partial
 from types import UnionType
 from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
@@ -26,7 +27,7 @@ class Document:
 
     def encoded(self) -> bytes:
         """The document as JSON, with the format version that wrote it."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False).encode()  # type: ignore[call-overload]  # every Document is a dataclass
+        return json.dumps({"format": FORMAT, **vars(self)}, ensure_ascii=False, default=vars).encode()
 
     @classmethod
     def decoded(cls, data: bytes, where: str, **expected: object) -> Self:
@@ -38,7 +39,7 @@ class Document:
             fields = json.loads(data, object_pairs_hook=_unique)
             version = fields.pop("format")
             if version == FORMAT:
-                found: Self = _typed(fields, cls)
+                found: Self = _reader(cls)(fields)  # type: ignore[arg-type]  # classes are hashable
                 if others := [name for name, value in expected.items() if getattr(found, name) != value]:
                     raise ValueError(f"it is that of another {others[0]}")  # noqa: TRY301 - as damaged as the rest
                 return found
@@ -159,21 +160,26 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _typed(value: Any, kind: Any) -> Any:
-    """A value of JSON as what a type hint says; raises TypeError where it is something else."""
-    if is_dataclass(kind) and isinstance(value, dict) and isinstance(kind, type):
-        hints = _hints(kind)
-        return kind(**{name: _typed(one, hints[name]) for name, one in value.items()})
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What reads a value of JSON as what a type hint says; it raises TypeError for something else."""
     kinds = get_args(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        fields = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+        return lambda value: kind(**{name: fields[name](one) for name, one in _checked(value, dict).items()})
     if get_origin(kind) is UnionType:
-        return None if value is None else _typed(value, kinds[0])
-    if get_origin(kind) is dict and isinstance(value, dict):
-        return {name: _typed(one, kinds[1]) for name, one in value.items()}
-    if get_origin(kind) is list and isinstance(value, list):
-        return [_typed(one, kinds[0]) for one in value]
-    if kind is Any or type(value) is kind or (kind is float and type(value) is int):
+        some = _reader(kinds[0])
+        return lambda value: None if value is None else some(value)
+    if get_origin(kind) is dict:
+        value_of = _reader(kinds[1])
+        return lambda value: {name: value_of(one) for name, one in _checked(value, dict).items()}
+    if get_origin(kind) is list:
+        item = _reader(kinds[0])
+        return lambda value: [item(one) for one in _checked(value, list)]
+    return (lambda value: value) if kind is Any else partial(_checked, kind=kind)
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if type(value) is kind or (kind is float and type(value) is int):
         return value
-    raise TypeError(f"{value!r:.60} where {kind} belongs")
-
-
-_hints = cache(get_type_hints)
+    raise TypeError(f"{value!r:.60} where {kind.__name__} belongs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 from .. import keys
@@ -24,14 +24,23 @@ class Void(Declined):
 class Run:
     """One execution of a pipeline. `time` is when the store saw it start."""
 
-    def __init__(self, plan: Plan, environment: Environment, start: Start, time: datetime.datetime) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        environment: Environment,
+        state: State,
+        start: Start,
+        time: datetime.datetime,
+        committed: Collection[str],
+    ) -> None:
         self.plan = plan
         self.environment = environment
         self.bucket = environment.bucket
-        self.state = State(environment.bucket, plan.pipeline)
+        self.state = state
         self.start = start
         self.time = time
-        self._records: Records = {}
+        # What the run took over stands without a look, unless steps were `committed` again by now.
+        self._records: Records = {name: one for name, one in start.reused.items() if name not in committed}
 
     @property
     def id(self) -> str:
@@ -81,7 +90,8 @@ class Run:
     def commit(self, step: PlannedStep, record: Record, inputs: Mapping[str, Output]) -> Record:
         """Create the step record; of two attempts the first counts, and the other takes its record over."""
         self._check_sources(step, inputs)
-        self.state.create_record(self.id, record)
+        if self.state.create_record(self.id, record):
+            self._records[step.name] = record
         return self.record(step.name) or record
 
     def check_not_collected(self) -> None:
@@ -117,14 +127,14 @@ class Run:
         return [states[pin.prefix].view(pin.number) for pin in pins]
 
 
-def join(plan: Plan, environment: Environment, run: str) -> Run:
-    """Join a run that was started, here or elsewhere.
+def join(plan: Plan, environment: Environment, run: str, state: State | None = None) -> Run:
+    """Join a run that was started, here (where a `state` remembers what it read then) or elsewhere.
 
     Raises Declined when there is none of that id, when its plan is another, or when it was given
     up; Void when what it pinned was no longer the newest as it started.
     """
-    state = State(environment.bucket, plan.pipeline)
-    start, time = state.start(run)
+    state = state or State(environment.bucket, plan.pipeline)
+    start, time, committed = state.start(run)
     if start.plan != plan.digest:
         raise another_plan(run)
     for pin in start.pins:
@@ -136,7 +146,7 @@ def join(plan: Plan, environment: Environment, run: str) -> Run:
                 )
             if number > pin.number and pinned.folder == state.folder and run in pinned.view(number).collected:
                 raise Declined(f"run {run} was collected: begin a new run")
-    return Run(plan, environment, start, time)
+    return Run(plan, environment, state, start, time, committed)
 
 
 def another_plan(run: str) -> Declined:

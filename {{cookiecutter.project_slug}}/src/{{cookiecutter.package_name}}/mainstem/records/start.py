@@ -12,8 +12,9 @@ import platform
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Literal
+
+import polars as pl
 
 from .. import __version__, keys
 from ..databases.files import Output, is_unchanged
@@ -84,10 +85,10 @@ class Decision:
     record: Record | None = None
 
 
-def look(plan: Plan, environment: Environment) -> Situation:
+def look(plan: Plan, environment: Environment, state: State | None = None) -> Situation:
     """Read the views, then the rest: a view that appears meanwhile is younger than what is pinned, and `join` tells."""
     bucket = environment.bucket
-    state = State(bucket, plan.pipeline)
+    state = state or State(bucket, plan.pipeline)
     times = state.view_times()
     number = max(times, default=0)
     base = state.view(number) if number else None
@@ -126,9 +127,15 @@ def decide(plan: Plan, situation: Situation, request: Request) -> list[Decision]
     return decisions
 
 
-def begin(plan: Plan, environment: Environment, request: Request, run: str) -> list[Decision]:
-    """Create `start.json`, or find that another process has; raises DatasetError when a source is missing."""
-    situation = look(plan, environment)
+def begin(
+    plan: Plan, environment: Environment, request: Request, run: str, state: State | None = None
+) -> list[Decision]:
+    """Create `start.json`, or find that another process has; raises DatasetError when a source is missing.
+
+    A `state` remembers what was read or created here, for `join`.
+    """
+    state = state or State(environment.bucket, plan.pipeline)
+    situation = look(plan, environment, state)
     decisions = decide(plan, situation, request)
     for step in plan.steps:
         for name in step.sources if request.steps is None or step.name in request.steps else ():
@@ -154,7 +161,7 @@ def begin(plan: Plan, environment: Environment, request: Request, run: str) -> l
         image=os.environ.get("MAINSTEM_IMAGE", ""),
         versions=_versions(environment),
     )
-    State(environment.bucket, plan.pipeline).create_start(start)
+    state.create_start(start)
     return decisions
 
 
@@ -236,5 +243,5 @@ def _unfinished(state: State, since: datetime.datetime | None) -> Iterator[Recor
 def _versions(environment: Environment) -> dict[str, str]:
     """What the run works with; the digest of the lock stands for all libraries."""
     lock = keys.lock_digest(environment.project)
-    found = {"python": platform.python_version(), "polars": metadata.version("polars")}
+    found = {"python": platform.python_version(), "polars": pl.__version__}
     return {**found, "mainstem": __version__, **({"lock": lock} if lock else {})}

@@ -25,7 +25,9 @@ class State:
         self.pipeline = pipeline
         self.prefix = bucket.prefix if prefix is None else prefix
         self.folder = f"{self.prefix}state/{pipeline}"
-        self._views: dict[int, View] = {}  # none ever changes
+        # What was read, or made here: none of it ever changes.
+        self._views: dict[int, View] = {}
+        self._starts: dict[str, Start] = {}
 
     @property
     def outer(self) -> State | None:
@@ -79,14 +81,17 @@ class State:
                 found[run][name.removesuffix(".json")] = stat
         return dict(found)
 
-    def start(self, run: str) -> tuple[Start, datetime.datetime]:
-        """What a run was started with, and the store's time of that; raises Declined for no such run."""
-        key = self._run_key(run, "start")
-        times = {stat.key: stat.time for stat in self.bucket.list(self._run_folder(run))}
-        start = self.start_of(run)
-        if start is None or key not in times:
+    def start(self, run: str) -> tuple[Start, datetime.datetime, set[str]]:
+        """What a run was started with, the store's time of that, and the steps that have a record by now.
+
+        Raises Declined for no such run.
+        """
+        folder = self._run_folder(run)
+        times = {stat.key.removeprefix(f"{folder}/"): stat.time for stat in self.bucket.list(folder)}
+        start = self._starts.get(run) or self.start_of(run)
+        if start is None or "start.json" not in times:
             raise Declined(f"{self.pipeline} has no run {run!r} in {self.bucket.address}: see `runs {self.pipeline}`")
-        return start, times[key]
+        return start, times["start.json"], {name.removesuffix(".json") for name in times.keys() - {"start.json"}}
 
     def start_of(self, run: str) -> Start | None:
         """What a run was started with; None for no such run, or one that gc has taken away by now."""
@@ -96,7 +101,10 @@ class State:
 
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
-        return self._create(self._run_key(start.run, "start"), start.encoded())
+        is_first = self._create(self._run_key(start.run, "start"), start.encoded())
+        if is_first:
+            self._starts[start.run] = start
+        return is_first
 
     def record(self, run: str, step: str) -> Record | None:
         """The record of a step in a run; None when it has none yet."""
