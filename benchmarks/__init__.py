@@ -1,0 +1,1 @@
+"""How fast Mainstem is, beside plain Polars and its peers: `nox -s bench`."""

@@ -1,0 +1,150 @@
+"""Measure all works, or fewer of them with `quick`: interleaved, in random order, each command in a fresh folder.
+
+nox -s bench
+nox -s bench -- quick
+nox -s bench -- --only start chain
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import page
+from .contestants import Contestant
+from .contestants.all import CONTESTANTS
+from .environments import python_of
+from .measuring import Measured, measure
+from .results import check
+from .store import object_store
+from .trips import write_trips
+from .works import TRIPS, WORKS, Work
+
+_ROWS = 25_000_000  # about 1 GB
+_QUICK_ROWS = 1_000_000
+_FOREIGN = ("PYTHON", "MAINSTEM_", "CI", "GITHUB_", "VIRTUAL_ENV", "NOX_", "METAFLOW_", "KEDRO_")
+
+Results = Mapping[str, Mapping[str, list[Measured]]]
+"""What each contestant took for each work."""
+
+
+def main() -> None:
+    """Measure, print the table and, after all of the works, write the page."""
+    parser = argparse.ArgumentParser("nox -s bench --", description=__doc__.partition("\n")[0])
+    parser.add_argument("which", nargs="?", choices=("all", "quick"), default="all")
+    parser.add_argument("--only", nargs="+", metavar="WORK", help="these works alone")
+    parser.add_argument("--folder", type=Path, required=True, help="where environments and data are kept")
+    asked = parser.parse_args()
+    quick = asked.which == "quick"
+    rounds = {work.name: work.quick if quick else work.rounds for work in WORKS}
+    works = [work for work in WORKS if rounds[work.name] and (not asked.only or work.name in asked.only)]
+    folder = asked.folder.resolve()
+    data = _trips(folder, works, _QUICK_ROWS if quick else _ROWS)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        field = _Field(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
+        results = _measured(field, works, rounds)
+    text = page.tables(results, quick=quick)
+    print(text)
+    if not quick and not asked.only:
+        page.write(results)
+
+
+def _trips(folder: Path, works: list[Work], rows: int) -> Path:
+    """The folder with the data that the works take."""
+    data = folder / f"trips-{rows}"
+    data.mkdir(parents=True, exist_ok=True)
+    for work in works:
+        path = data / f"{work.name}.parquet"
+        if work.name in TRIPS and not path.exists():
+            write_trips(path, rows * TRIPS[work.name])
+    return data
+
+
+def _measured(field: _Field, works: list[Work], rounds: Mapping[str, int]) -> Results:
+    results: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
+    entries = [(work, one) for work in works for one in CONTESTANTS if work.name in one.works]
+    for number in range(max(rounds[work.name] for work in works)):
+        taking_part = [(work, one) for work, one in entries if number < rounds[work.name]]
+        random.shuffle(taking_part)
+        for work, contestant in taking_part:
+            if number and results[work.name][contestant.name][0].wall > _ONCE:
+                continue
+            took = field.run(work, contestant)
+            results[work.name][contestant.name].append(took)
+            print(f"{work.name:<20}{contestant.name:<14}{took.wall:8.3f} s{took.memory / 1e6:8.0f} MB", file=sys.stderr)
+    return results
+
+
+_ONCE = 120  # seconds: what takes longer is measured once
+
+
+@dataclass
+class _Field:
+    """Where the contestants run: each work from a copy of a project that is written, and compiled, once."""
+
+    scratch: Path
+    data: Path
+    pythons: Mapping[str, Path]
+
+    def run(self, work: Work, contestant: Contestant) -> Measured:
+        """One run, whose result is checked."""
+        folder = self.scratch / "run"
+        command = [str(self.pythons[contestant.lock]), *contestant.command(work.name)]
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder)
+            shutil.copytree(self._written(work, contestant), folder, copy_function=_copy)
+            environment = {**_plain_environment(), **contestant.environment}
+            if work.on_store:
+                environment |= stack.enter_context(object_store())
+            if work.after:
+                first = [command[0], *contestant.command(work.after)]
+                measure(first, folder, environment)
+            took = measure(command, folder, environment)
+            check(work, contestant, folder, self.data)
+        time.sleep(0.1)  # what the system still does for the one before
+        return took
+
+    def _written(self, work: Work, contestant: Contestant) -> Path:
+        """The project of a contestant, as it is before a run."""
+        folder = self.scratch / contestant.name / work.name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            contestant.write(work.name, folder, self.data)
+            subprocess.run(
+                [self.pythons[contestant.lock], "-m", "compileall", "-q", folder], check=True, stdout=sys.stderr
+            )
+        return folder
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file with its times, by which Python knows what it has compiled; large tables are linked."""
+    if source.endswith(".parquet"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def _plain_environment() -> dict[str, str]:
+    """The variables of a user's shell, without those that tell where the benchmarks run."""
+    return dict(_kept())
+
+
+def _kept() -> Iterator[tuple[str, str]]:
+    for name, value in os.environ.items():
+        if not name.startswith(_FOREIGN):
+            yield name, value
+
+
+if __name__ == "__main__":
+    main()

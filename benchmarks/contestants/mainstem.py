@@ -1,0 +1,121 @@
+"""Mainstem: a project as cookiecutter stamps it out, with the steps of the works in place of the example's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+from benchmarks.steps import COUNT
+
+from . import Contestant
+from .files import STEPS
+
+__all__ = ["MAINSTEM", "TEMPLATE"]
+
+_TOP = Path(__file__).parents[2]
+PACKAGE = "bench"
+HEAD = "import hashlib\n\nimport polars as pl\n\nfrom . import work\n"
+
+
+def _write(work: str, folder: Path, data: Path) -> None:
+    """A generated project on local storage, on its branch `dev`."""
+    answers = {"project_name": PACKAGE, "project_slug": PACKAGE, "package_name": PACKAGE}
+    generated = cookiecutter(
+        str(_TOP), no_input=True, default_config=True, output_dir=str(folder), extra_context=answers
+    )
+    for path in Path(generated).iterdir():
+        shutil.move(path, folder / path.name)
+    package = folder / "src" / PACKAGE
+    shutil.copy(STEPS, package / "work.py")
+    storage = "gcs" if work.startswith("bucket") else "local"
+    tables = (f'[{name}]\nstorage = "{storage}"\nbucket = "{PACKAGE}-{name}"\n' for name in ("dev", "staging", "main"))
+    (package / "environments.toml").write_text("\n".join(tables), encoding="utf-8")
+    (package / "samples.py").write_text('"""Every source is in the bucket."""\n', encoding="utf-8")
+    functions, steps = zip(*_steps(work), strict=True)
+    (package / "steps.py").write_text("\n\n".join([HEAD, *functions]), encoding="utf-8")
+    listed = "\n    ".join(["from . import steps\nfrom .mainstem import databases\n\npipeline = [", *steps])
+    (package / "pipelines.py").write_text(f"{listed}\n]\n", encoding="utf-8")
+    if work.startswith("trips"):
+        sources = folder / "buckets" / f"{PACKAGE}-dev" / "sources" / "trips"
+        sources.mkdir(parents=True)
+        (sources / "1.parquet").hardlink_to(data / f"{work}.parquet")
+
+
+def _steps(work: str) -> Iterator[tuple[str, str]]:
+    """What a user writes for a work: each function in steps.py, and its step in pipelines.py."""
+    if work.startswith(("chain", "again", "bucket")) or work == "plan":
+        lazy = work.startswith("chain-lazy")
+        kind, function = ("LazyFrame", "add_one_lazily") if lazy else ("DataFrame", "add_one")
+        yield _made("step_0", "work.numbers()", "pl.DataFrame"), _declared("steps.step_0", [], "table_0")
+        for number in range(1, COUNT):
+            code = f"def step_{number}(table: pl.{kind}) -> pl.{kind}:\n    return work.{function}(table)\n"
+            yield code, _declared(f"steps.step_{number}", [f"table_{number - 1}"], f"table_{number}")
+    elif work.startswith("independent"):
+        for number in range(COUNT):
+            name = f"step_{number}"
+            yield _made(name, "work.numbers()", "pl.DataFrame"), _declared(f"steps.{name}", [], f"table_{number}")
+    elif work.startswith("hashes"):
+        for number in range(HASHES):
+            hashed = f'hashlib.pbkdf2_hmac("sha256", b"Mainstem", b"{number}", {TURNS}).hex()'
+            yield _made(f"step_{number}", hashed, "str"), _declared(f"steps.step_{number}", [], f"hash_{number}")
+    elif work.startswith("trips"):
+        source = '{"function": databases.read, "inputs": [], "outputs": ["trips"], "kwargs": {"source": "trips"}},'
+        yield "", source
+        yield "", _declared("steps.work.clean_trips", ["trips"], "cleaned")
+        yield "", _declared("steps.work.sum_drivers", ["cleaned"], "drivers")
+        yield "", _declared("steps.work.compare_trips", ["cleaned", "drivers"], "compared")
+    else:
+        yield _made("ten_rows", "work.ten_rows()", "pl.DataFrame"), _declared("steps.ten_rows", [], "ten")
+
+
+HASHES = 8  # steps that let go of the GIL, for as long as
+TURNS = 1_000_000  # rounds of hashing take
+
+
+def _made(name: str, expression: str, kind: str) -> str:
+    return f"def {name}() -> {kind}:\n    return {expression}\n"
+
+
+def _declared(function: str, inputs: list[str], output: str) -> str:
+    named = ", ".join(f'"{name}"' for name in inputs)
+    return f'{{"function": {function}, "inputs": [{named}], "outputs": ["{output}"], "kwargs": {{}}}},'
+
+
+def _command(work: str) -> list[str]:
+    """What a user types, without the name that the command has where the project is installed."""
+    if work == "import":
+        return ["-c", f"from {PACKAGE}.mainstem import cli, databases, models"]
+    if work.startswith("plan"):
+        return ["-m", PACKAGE, "plan", "pipeline"]
+    alone = ["--parallel", "1"] if work == "hashes-in-sequence" else []
+    return ["-m", PACKAGE, "run", "pipeline", *alone]
+
+
+def _result(work: str, folder: Path) -> Path:
+    """The last table, by the name of its dataset: the bucket has one object of it."""
+    last = {"start": "ten", "trips": "compared"}.get(work.partition("-")[0], f"table_{COUNT - 1}")
+    return next((folder / "buckets" / f"{PACKAGE}-dev" / "data" / "pipeline" / last).glob("*.parquet"))
+
+
+MAINSTEM = Contestant(
+    name="Mainstem",
+    lock="{{cookiecutter.project_slug}}/requirements/run.txt",
+    works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "again", "plan", "plan-start"})
+    | {"hashes", "hashes-in-sequence", "trips-1", "trips-2", "trips-4", "bucket", "bucket-again"},
+    write=_write,
+    command=_command,
+    results=_result,
+    environment={"PYTHONPATH": "src"},
+)
+
+TEMPLATE = Contestant(
+    name="Mainstem",
+    lock="requirements/demo.txt",
+    works=frozenset({"generate"}),
+    write=lambda *_: None,
+    command=lambda _: ["-m", "cookiecutter", "--no-input", "--default-config", str(_TOP)],
+    results=_result,
+)

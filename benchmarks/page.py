@@ -1,0 +1,102 @@
+"""The table of what was measured, and the page that has it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from . import figure
+from .measuring import Measured
+from .targets import Medians, met
+from .works import WORKS
+
+__all__ = ["tables", "write"]
+
+_TOP = Path(__file__).parents[1]
+_PAGE = _TOP / "docs" / "performance.md"
+_FIGURE = _TOP / "docs" / "performance.svg"
+_BASE = "plain Polars"
+
+Results = Mapping[str, Mapping[str, list[Measured]]]
+
+
+def tables(results: Results, *, quick: bool) -> str:
+    """Markdown: the targets and what came of them, every work with every contestant, and the machine."""
+    medians = _medians(results)
+    targets = [
+        "| what | measured | target | met |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {text} | {found} | {limit} | {'yes' if good else '**no**'} |"
+            for text, found, limit, good in met(medians)
+        ),
+    ]
+    works = [
+        "| | seconds | spread | CPU seconds | memory | to plain Polars: seconds, CPU, memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(line for work in WORKS if work.name in results for line in _work(work.title, results[work.name])),
+    ]
+    note = "Quick: few runs, and a twenty-fifth of the trips." if quick else ""
+    return "\n".join([*targets, "", *works, "", *filter(None, [note, _machine()])])
+
+
+def write(results: Results) -> None:
+    """Write the tables into the page, and the figure beside it."""
+    text = _PAGE.read_text(encoding="utf-8")
+    begin, end = "<!-- measured -->", "<!-- /measured -->"
+    measured = re.compile(f"(?<={begin}\n).*(?={end})", re.DOTALL)
+    _PAGE.write_text(measured.sub(lambda _: f"\n{tables(results, quick=False)}\n\n", text), encoding="utf-8")
+    figure.draw(_medians(results), _FIGURE)
+
+
+def _medians(results: Results) -> Medians:
+    return {work: {name: _median(took) for name, took in by.items()} for work, by in results.items()}
+
+
+def _median(took: list[Measured]) -> Measured:
+    """The median of each figure by itself."""
+    return Measured(
+        statistics.median(one.wall for one in took),
+        statistics.median(one.cpu for one in took),
+        int(statistics.median(one.memory for one in took)),
+    )
+
+
+def _work(title: str, by: Mapping[str, list[Measured]]) -> Iterator[str]:
+    base = _median(by[_BASE]) if _BASE in by else None
+    yield f"| **{title}** | | | | | |"
+    for name, took in sorted(by.items(), key=lambda entry: _median(entry[1]).wall):
+        median, walls = _median(took), [one.wall for one in took]
+        ratios = (median.wall / base.wall, median.cpu / base.cpu, median.memory / base.memory) if base else ()
+        spread = f"{min(walls):.2f} to {max(walls):.2f}, {len(walls)} runs" if len(walls) > 1 else "1 run"
+        figures = f"{median.wall:.2f} | {spread} | {median.cpu:.2f} | {median.memory / 1e6:,.0f} MB"
+        yield f"| {name} | {figures} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} |"
+
+
+def _machine() -> str:
+    """The machine and the versions, for who compares."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"Measured on {platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB of memory, "
+        f"Python {platform.python_version()}; {', '.join(_versions())}. Memory is the most that all processes of a "
+        "command had at once, without the cache of files that the system keeps."
+    )
+
+
+def _versions() -> Iterator[str]:
+    """The versions that were compared, from the locks."""
+    for name, lock in (
+        ("polars", "{{cookiecutter.project_slug}}/requirements/run.txt"),
+        ("luigi", "requirements/bench-luigi.txt"),
+        ("apache-hamilton", "requirements/bench-hamilton.txt"),
+        ("kedro", "requirements/bench-kedro.txt"),
+        ("metaflow", "requirements/bench-metaflow.txt"),
+        ("dagster", "requirements/bench-dagster.txt"),
+    ):
+        found = re.search(rf"^{name}==(\S+)", (_TOP / lock).read_text(encoding="utf-8"), re.MULTILINE)
+        yield f"{name} {found[1] if found else '?'}"

@@ -1,0 +1,46 @@
+"""The works that are measured, and what must come out of each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TRIPS", "WORKS", "Work"]
+
+TRIPS = {"trips-1": 1, "trips-2": 2, "trips-4": 4}
+"""How much data each of the works on trips takes, as a multiple."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command that is measured in a fresh folder, so many times: in all of the benchmarks, and in the quick ones.
+
+    One that comes `after` another work runs in the folder which that has left. `on_store` is one whose tables lie on
+    an object store.
+    """
+
+    name: str
+    title: str
+    rounds: int
+    quick: int
+    after: str = ""
+    on_store: bool = False
+
+
+WORKS = (
+    Work("start", "one step on 10 rows, the whole process", 15, 5),
+    Work("import", "the import alone", 15, 5),
+    Work("chain", "a chain of 200 tiny steps", 7, 3),
+    Work("chain-lazy", "the same chain, as queries that stream", 7, 3),
+    Work("independent", "200 tiny steps side by side", 7, 3),
+    Work("again", "the chain again, with nothing changed", 7, 3, after="chain"),
+    Work("plan", "plan and checks of the chain", 7, 3),
+    Work("plan-start", "plan and checks of one step", 7, 3),
+    Work("hashes", "8 steps that let go of the GIL", 7, 3),
+    Work("hashes-in-sequence", "the same steps one by one", 7, 3),
+    Work("trips-1", "trips: clean, aggregate, join", 5, 3),
+    Work("trips-2", "twice as many trips", 3, 0),
+    Work("trips-4", "four times as many trips", 3, 0),
+    Work("bucket", "the chain on an object store", 5, 2, on_store=True),
+    Work("bucket-again", "the same again, with nothing changed", 5, 2, after="bucket", on_store=True),
+    Work("generate", "a new project", 5, 2),
+)
