@@ -79,7 +79,7 @@ def memory(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure Mainstem beside plain Polars and its peers: -- quick in under 5 minutes."""
-    install(session, "bench")
+    install(session, "test")
     folder = Path(session.cache_dir).resolve() / "bench"
     folder.mkdir(exist_ok=True)
     session.run("python", "-m", "benchmarks", *session.posargs, f"--folder={folder}")

@@ -53,7 +53,7 @@ def main() -> None:
     data = _trips(folder, works, _QUICK_ROWS if quick else _ROWS)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         field = _Field(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
-        results = _measured(field, works, rounds)
+        results = _measured(field, list(_entries(works, quick=quick)), rounds)
     text = page.tables(results, quick=quick)
     print(text)
     if not quick and not asked.only:
@@ -71,10 +71,17 @@ def _trips(folder: Path, works: list[Work], rows: int) -> Path:
     return data
 
 
-def _measured(field: _Field, works: list[Work], rounds: Mapping[str, int]) -> Results:
+def _entries(works: list[Work], *, quick: bool) -> Iterator[tuple[Work, Contestant]]:
+    """Who takes part in what."""
+    for work in works:
+        for contestant in CONTESTANTS:
+            if work.name in contestant.works - (contestant.long if quick else frozenset()):
+                yield work, contestant
+
+
+def _measured(field: _Field, entries: list[tuple[Work, Contestant]], rounds: Mapping[str, int]) -> Results:
     results: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
-    entries = [(work, one) for work in works for one in CONTESTANTS if work.name in one.works]
-    for number in range(max(rounds[work.name] for work in works)):
+    for number in range(max(rounds[work.name] for work, _ in entries)):
         taking_part = [(work, one) for work, one in entries if number < rounds[work.name]]
         random.shuffle(taking_part)
         for work, contestant in taking_part:

@@ -20,3 +20,4 @@ class Contestant:
     command: Callable[[str], list[str]]
     results: Callable[[str, Path], Path]
     environment: Mapping[str, str] = field(default_factory=dict)
+    long: frozenset[str] = frozenset()  # works of minutes, which the quick benchmarks leave out

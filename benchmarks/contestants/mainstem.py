@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-from cookiecutter.main import cookiecutter
 
 from benchmarks.steps import COUNT
 
@@ -22,11 +22,9 @@ HEAD = "import hashlib\n\nimport polars as pl\n\nfrom . import work\n"
 
 def _write(work: str, folder: Path, data: Path) -> None:
     """A generated project on local storage, on its branch `dev`."""
-    answers = {"project_name": PACKAGE, "project_slug": PACKAGE, "package_name": PACKAGE}
-    generated = cookiecutter(
-        str(_TOP), no_input=True, default_config=True, output_dir=str(folder), extra_context=answers
-    )
-    for path in Path(generated).iterdir():
+    answers = [f"project_name={PACKAGE}", f"project_slug={PACKAGE}", f"package_name={PACKAGE}"]
+    _run(folder, sys.executable, "-m", "cookiecutter", "--no-input", "--default-config", str(_TOP), *answers)
+    for path in (folder / PACKAGE).iterdir():
         shutil.move(path, folder / path.name)
     package = folder / "src" / PACKAGE
     shutil.copy(STEPS, package / "work.py")
@@ -42,6 +40,14 @@ def _write(work: str, folder: Path, data: Path) -> None:
         sources = folder / "buckets" / f"{PACKAGE}-dev" / "sources" / "trips"
         sources.mkdir(parents=True)
         (sources / "1.parquet").hardlink_to(data / f"{work}.parquet")
+    shutil.rmtree(folder / ".git", ignore_errors=True)  # the benchmarks may lie in a repository themselves
+    _run(folder, "git", "init", "--quiet", "--initial-branch=dev")
+    _run(folder, "git", "add", ".")
+    _run(folder, "git", "-c", "user.name=Bench", "-c", "user.email=", "commit", "--quiet", "--message=All of it")
+
+
+def _run(folder: Path, *command: str) -> None:
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _steps(work: str) -> Iterator[tuple[str, str]]:

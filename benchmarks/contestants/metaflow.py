@@ -91,6 +91,7 @@ METAFLOW = Contestant(
     name="Metaflow",
     lock="requirements/bench-metaflow.txt",
     works=frozenset({"start", "chain", "trips-1"}),
+    long=frozenset({"chain"}),
     write=write,
     command=lambda _: ["flow.py", "run"],
     results=lambda _, folder: folder / "last.parquet",
