@@ -8,6 +8,7 @@ nox -s bench -- --only start chain
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import page
@@ -52,8 +53,8 @@ def main() -> None:
     folder = asked.folder.resolve()
     data = _trips(folder, works, _QUICK_ROWS if quick else _ROWS)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        field = _Field(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
-        results = _measured(field, list(_entries(works, quick=quick)), rounds)
+        place = _Place(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
+        results = _measured(place, list(_entries(works, quick=quick)), rounds)
     text = page.tables(results, quick=quick)
     print(text)
     if not quick and not asked.only:
@@ -79,7 +80,7 @@ def _entries(works: list[Work], *, quick: bool) -> Iterator[tuple[Work, Contesta
                 yield work, contestant
 
 
-def _measured(field: _Field, entries: list[tuple[Work, Contestant]], rounds: Mapping[str, int]) -> Results:
+def _measured(place: _Place, entries: list[tuple[Work, Contestant]], rounds: Mapping[str, int]) -> Results:
     results: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
     for number in range(max(rounds[work.name] for work, _ in entries)):
         taking_part = [(work, one) for work, one in entries if number < rounds[work.name]]
@@ -87,29 +88,31 @@ def _measured(field: _Field, entries: list[tuple[Work, Contestant]], rounds: Map
         for work, contestant in taking_part:
             if number and results[work.name][contestant.name][0].wall > _ONCE:
                 continue
-            took = field.run(work, contestant)
+            took = place.run(work, contestant)
             results[work.name][contestant.name].append(took)
             print(f"{work.name:<20}{contestant.name:<14}{took.wall:8.3f} s{took.memory / 1e6:8.0f} MB", file=sys.stderr)
     return results
 
 
 _ONCE = 120  # seconds: what takes longer is measured once
+_LARGE = 2**20  # bytes
 
 
 @dataclass
-class _Field:
+class _Place:
     """Where the contestants run: each work from a copy of a project that is written, and compiled, once."""
 
     scratch: Path
     data: Path
     pythons: Mapping[str, Path]
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def run(self, work: Work, contestant: Contestant) -> Measured:
         """One run, whose result is checked."""
         folder = self.scratch / "run"
         command = [str(self.pythons[contestant.lock]), *contestant.command(work.name)]
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, folder)
+            stack.callback(self._put_away, folder)
             shutil.copytree(self._written(work, contestant), folder, copy_function=_copy)
             environment = {**_plain_environment(), **contestant.environment}
             if work.on_store:
@@ -121,6 +124,13 @@ class _Field:
             check(work, contestant, folder, self.data)
         time.sleep(0.1)  # what the system still does for the one before
         return took
+
+    def _put_away(self, folder: Path) -> None:
+        """Take away what is large; the rest goes last, because ext4 makes files slowly where many were just deleted."""
+        for path in folder.rglob("*"):
+            if path.is_file() and path.stat().st_size > _LARGE:
+                path.unlink()
+        folder.rename(self.scratch / f"done-{next(self.numbers)}")
 
     def _written(self, work: Work, contestant: Contestant) -> Path:
         """The project of a contestant, as it is before a run."""

@@ -78,7 +78,7 @@ def _steps(work: str) -> Iterator[tuple[str, str]]:
 
 
 HASHES = 8  # steps that let go of the GIL, for as long as
-TURNS = 1_000_000  # rounds of hashing take
+TURNS = 2_000_000  # rounds of hashing take
 
 
 def _made(name: str, expression: str, kind: str) -> str:

@@ -40,7 +40,7 @@ def perform_all(steps: Sequence[PlannedStep], perform: Perform, workers: int) ->
             step = ready.pop(0)
             perform(step)
         else:
-            ready = [step for step in ready if not crew.took(step)]
+            crew.take_from(ready)
             step = crew.next_ended()
         order.done(step.name)
     try:
@@ -69,17 +69,24 @@ class _Crew:
         self._workers = workers
         self._ended: SimpleQueue[tuple[PlannedStep, BaseException | None]] = SimpleQueue()
 
-    def took(self, step: PlannedStep) -> bool:
-        """Begin a step if there is a worker and the memory for it; what asks for more than there is runs alone."""
-        needed = memory_of(step.engine)
-        crowded = self.busy and needed and sum(self.busy.values()) + needed > memory_there()
-        if crowded or len(self.busy) == self._workers:
-            return False
+    def take_from(self, ready: list[PlannedStep]) -> None:
+        """Begin those steps, and take them away, for which there is a worker and the memory.
+
+        What asks for more memory than there is runs alone.
+        """
+        for step in [*ready]:
+            if len(self.busy) == self._workers:
+                return
+            needed = memory_of(step.engine)
+            if not (self.busy and needed and sum(self.busy.values()) + needed > memory_there()):
+                ready.remove(step)
+                self._begin(step, needed)
+
+    def _begin(self, step: PlannedStep, needed: int) -> None:
         self.busy[step.name] = needed
         context = contextvars.copy_context()  # it holds the environment
         name = f"{_NAMED}{step.name}"
         threading.Thread(target=context.run, args=(self._work, step), name=name, daemon=True).start()
-        return True
 
     def next_ended(self) -> PlannedStep:
         """Wait until a step has ended."""

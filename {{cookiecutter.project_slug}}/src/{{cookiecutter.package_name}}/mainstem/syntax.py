@@ -27,12 +27,21 @@ __all__ = [
 Chain = tuple[str, ...]
 """A dotted name as it is written: `helpers.fill.gaps` is ("helpers", "fill", "gaps")."""
 
+# Kinds of nodes, as tuples: `isinstance` with a union takes several times as long, and is asked for each node.
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
+_IMPORTS = (ast.Import, ast.ImportFrom)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_CLOSED = (ast.Lambda, *_COMPREHENSIONS)
+_SCOPED = (*_FUNCTIONS, *_CLOSED)
+_DOTTED = (ast.Attribute, ast.Name)
+_ELSEWHERE = (ast.Global, ast.Nonlocal)
+_PARTS = (ast.Attribute, ast.Subscript)
+_LEAVES = (ast.Name, ast.Constant)
 _SCOPE = ("body", "elt", "key", "value", "generators")  # the fields of both that see their local names
 # The fields of each kind of node in which others may stand.
 _FIELDS = {
-    kind: () if kind in (ast.Name, ast.Constant) else tuple(name for name in kind._fields if name != "ctx")
+    kind: () if kind in _LEAVES else tuple(name for name in kind._fields if name != "ctx")
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
@@ -52,7 +61,7 @@ def _children(node: ast.AST, fields: Iterable[str] | None = None) -> list[ast.AS
     found: list[ast.AST] = []
     for name in _FIELDS[type(node)] if fields is None else fields:
         value = getattr(node, name, None)
-        if isinstance(value, list):
+        if type(value) is list:
             found += [one for one in value if isinstance(one, ast.AST)]
         elif isinstance(value, ast.AST):
             found.append(value)
@@ -86,12 +95,13 @@ def bound(tree: ast.AST) -> set[str]:
     queue = [tree]
     for node in queue:
         if isinstance(node, ast.Name):
-            names |= {node.id} if isinstance(node.ctx, ast.Store) else set()
-        elif isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+            if isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+        elif isinstance(node, _DEFINITIONS):
             names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+        elif isinstance(node, _IMPORTS):
             names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-        elif not isinstance(node, (ast.Lambda, *_COMPREHENSIONS)):
+        elif not isinstance(node, _CLOSED):
             if isinstance(node, _MATCHES):
                 name = node.rest if isinstance(node, ast.MatchMapping) else node.name
                 names |= {name} if name else set()
@@ -104,7 +114,7 @@ def chains(tree: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[Chai
 
     `hidden` are local names.
     """
-    if isinstance(tree, ast.Attribute | ast.Name):
+    if isinstance(tree, _DOTTED):
         chain: list[str] = []
         node: ast.expr = tree
         while isinstance(node, ast.Attribute):
@@ -115,17 +125,18 @@ def chains(tree: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[Chai
                 yield (node.id, *reversed(chain))
             return
         tree = node
-    inside = hidden
-    if isinstance(tree, (*_FUNCTIONS, ast.Lambda)):
-        inside = hidden | _locals(tree)
-    elif isinstance(tree, _COMPREHENSIONS):
+    if not isinstance(tree, _SCOPED):
+        for child in _children(tree):
+            yield from chains(child, hidden)
+        return
+    if isinstance(tree, _COMPREHENSIONS):
         yield from chains(tree.generators[0].iter, hidden)  # runs outside the comprehension's own scope
         inside = hidden | {name for one in tree.generators for name in bound(one.target)}
-    own = [name for name in _FIELDS[type(tree)] if name in _SCOPE] if inside is not hidden else []
-    for child in _children(tree, own):
-        yield from chains(child, inside)
-    for child in _children(tree, [name for name in _FIELDS[type(tree)] if name not in own] if own else None):
-        yield from chains(child, hidden)
+    else:
+        inside = hidden | _locals(tree)
+    for name in _FIELDS[type(tree)]:
+        for child in _children(tree, [name]):
+            yield from chains(child, inside if name in _SCOPE else hidden)
 
 
 def shared(nodes: Iterable[ast.AST]) -> set[str]:
@@ -140,8 +151,8 @@ def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> se
     """
     body: list[ast.AST] = [*function.body] if isinstance(function.body, list) else [function.body]
     nodes = [node for statement in body for node in walk(statement)]
-    elsewhere = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
-    imports = {name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for name in bound(node)}
+    elsewhere = {name for node in nodes if isinstance(node, _ELSEWHERE) for name in node.names}
+    imports = {name for node in nodes if isinstance(node, _IMPORTS) for name in bound(node)}
     names = {node.arg for node in walk(function.args) if isinstance(node, ast.arg)}
     return names.union(*map(bound, body)) - elsewhere - imports
 
@@ -154,9 +165,9 @@ def effects(tree: ast.stmt) -> tuple[set[Chain], set[Chain]]:
     targets: set[Chain] = set()
     called: set[Chain] = set()
     for node in _executed(tree):
-        if isinstance(node, ast.Name | ast.Constant):
+        if isinstance(node, _LEAVES):
             continue
-        if isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, _PARTS):
             if not isinstance(node.ctx, ast.Load):
                 targets |= {*chains(node), *chains(node.value)}
         elif isinstance(node, ast.AugAssign | ast.Delete):
@@ -165,7 +176,7 @@ def effects(tree: ast.stmt) -> tuple[set[Chain], set[Chain]]:
             called |= set(chains(node))
             if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
                 targets |= set(chains(node.args[0]))
-        elif isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        elif isinstance(node, _DEFINITIONS):
             called |= {chain for one in _invoked(node) for chain in chains(one)}
             # `@fill.register` changes `fill`, and a subclass the class that can list or register it
             decorators = {chain for one in node.decorator_list for chain in chains(one)}

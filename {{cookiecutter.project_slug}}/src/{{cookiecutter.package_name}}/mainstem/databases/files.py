@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import math
-import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -70,7 +70,7 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
     buffer = io.BytesIO()
     value.lazy().sink_parquet(buffer)
     data = buffer.getvalue()
-    return replace(_in_hand(bucket, key, data), rows=value.height, columns=_columns(pl.scan_parquet(data)))
+    return replace(_in_hand(bucket, key, data), rows=value.height, columns=_columns(pl.read_parquet_schema(data)))
 
 
 def in_place(bucket: Bucket, key: str, rows: int | None = None) -> Output:
@@ -81,7 +81,7 @@ def in_place(bucket: Bucket, key: str, rows: int | None = None) -> Output:
     try:
         table = bucket.scan(key)
         rows = table.select(pl.len()).collect().item() if rows is None else rows
-        columns = _columns(table)
+        columns = _columns(table.collect_schema())
     except pl.exceptions.PolarsError as error:
         raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
     return Output(key, f"{key}@{stat.etag}", stat.size, stat.etag, rows, columns, stat.version)
@@ -129,6 +129,8 @@ def _encode(value: Any) -> tuple[str, bytes]:
             return f".{picture.kind}", picture.data
     except ImportError as error:
         raise NotStorable(str(error)) from error
+    import pickle
+
     try:
         return ".pkl", pickle.dumps(value, protocol=5)
     except Exception as error:
@@ -160,6 +162,8 @@ def _decode(bucket: Bucket, output: Output) -> Any:
             return json.loads(data)
         case "png" | "svg" as kind:
             return Picture(data, kind)
+    import pickle
+
     return pickle.loads(data)  # noqa: S301 - our own object, verified
 
 
@@ -171,9 +175,9 @@ def _has_hash(output: Output) -> bool:
     return output.identity.startswith("sha256:")
 
 
-def _columns(table: pl.LazyFrame) -> dict[str, str]:
-    """The columns of a stored table: parquet's own footer tells, not the query that made it."""
-    return {name: str(dtype) for name, dtype in table.collect_schema().items()}
+def _columns(schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """The columns of a stored table; the file's own footer tells them, not the query that made it."""
+    return {name: str(dtype) for name, dtype in schema.items()}
 
 
 def _is_pandas(value: object) -> bool:

@@ -113,6 +113,10 @@ class Directory:
         return self.path.as_posix()
 
     @cached_property
+    def _checked(self) -> set[str]:
+        return {""}
+
+    @cached_property
     def _folder(self) -> str:
         return f"{self.address}/"
 
@@ -121,14 +125,18 @@ class Directory:
         return LocalStore(self.path, mkdir=True)
 
     def check(self, *keys: str) -> None:
-        """No symbolic link below the directory is followed: it could lead anywhere."""
-        seen = {""}
+        """No symbolic link below the directory is followed: it could lead anywhere. Folders are looked at once."""
         for part in keys:
-            while part not in seen:
-                if os.path.islink(f"{self._folder}{part}"):  # noqa: PTH114 - quick, for every object of a list
-                    raise DatasetError(f"{self.path / part} is a symbolic link: put the files themselves there")
-                seen.add(part)
-                part = part.rpartition("/")[0]  # noqa: PLW2901 - up to the folder above
+            self._check_no_link(part)
+            folder = part.rpartition("/")[0]
+            while folder not in self._checked:
+                self._check_no_link(folder)
+                self._checked.add(folder)
+                folder = folder.rpartition("/")[0]
+
+    def _check_no_link(self, part: str) -> None:
+        if os.path.islink(self._folder + part):  # noqa: PTH114 - quick, for every object of a list
+            raise DatasetError(f"{self.path / part} is a symbolic link: put the files themselves there")
 
     def etag(self, key: str, given: str) -> str:
         """With the time of the last change of any kind: inode, size and modification time can be those of before."""

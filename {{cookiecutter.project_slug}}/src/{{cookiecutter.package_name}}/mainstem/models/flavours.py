@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import shutil
 import sys
@@ -22,7 +21,7 @@ __all__ = ["Adapter", "load", "save", "verify"]
 
 _EXAMPLE_ROWS = 5
 _one_at_a_time = threading.Lock()  # whoever changes what warnings are shown, or where modules are looked for
-_PIN = re.compile(r"^([A-Za-z0-9][\w.\[\],-]*==[^\s;\\]+(?: *;[^\\\n]*[^\\\s])?)", re.MULTILINE)
+_PIN = r"(?m)^([A-Za-z0-9][\w.\[\],-]*==[^\s;\\]+(?: *;[^\\\n]*[^\\\s])?)"
 # Libraries whose models predict on frames, and which MLflow stores in a way of their own.
 _LIBRARIES = ("catboost", "lightgbm", "sklearn", "statsmodels", "xgboost")
 
@@ -46,6 +45,8 @@ class Adapter:
 
 def _load_pyfunc(path: str) -> Adapter:
     """An adapter from its file; MLflow looks for a function of this name."""
+    import pickle
+
     found: Adapter = pickle.loads(Path(path).read_bytes())  # noqa: S301 - a model is code
     return found
 
@@ -163,6 +164,6 @@ def _requirements(project: Project, flavour: ModuleType | None) -> list[str]:
     """The pins of the dependency lock; without one, those that the flavour cannot do without."""
     for lock in project.locks:
         if lock.is_file():
-            return _PIN.findall(lock.read_text(encoding="utf-8"))
+            return re.findall(_PIN, lock.read_text(encoding="utf-8"))
     needed: list[str] = flavour.get_default_pip_requirements() if flavour else []
     return [*needed, f"polars=={pl.__version__}"]
