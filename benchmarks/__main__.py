@@ -2,6 +2,7 @@
 
 nox -s bench
 nox -s bench -- quick
+nox -s bench -- anatomy
 nox -s bench -- --only start chain
 """
 
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,9 +25,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import page
+from . import anatomy, page
 from .contestants import Contestant
 from .contestants.all import CONTESTANTS
+from .contestants.mainstem import MAINSTEM
 from .environments import python_of
 from .measuring import Measured, measure
 from .results import check
@@ -43,7 +47,7 @@ Results = Mapping[str, Mapping[str, list[Measured]]]
 def main() -> None:
     """Measure, print the table and, after all of the works, write the page."""
     parser = argparse.ArgumentParser("nox -s bench --", description=__doc__.partition("\n")[0])
-    parser.add_argument("which", nargs="?", choices=("all", "quick"), default="all")
+    parser.add_argument("which", nargs="?", choices=("all", "quick", "anatomy"), default="all")
     parser.add_argument("--only", nargs="+", metavar="WORK", help="these works alone")
     parser.add_argument("--folder", type=Path, required=True, help="where environments and data are kept")
     asked = parser.parse_args()
@@ -54,11 +58,15 @@ def main() -> None:
     data = _trips(folder, works, _QUICK_ROWS if quick else _ROWS)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         place = _Place(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
-        results = _measured(place, list(_entries(works, quick=quick)), rounds)
-    text = page.tables(results, quick=quick)
-    print(text)
-    if not quick and not asked.only:
-        page.write(results)
+        if asked.which != "anatomy":
+            results = _measured(place, list(_entries(works, quick=quick)), rounds)
+            print(page.tables(results, quick=quick))
+            if not quick and not asked.only:
+                page.write(results)
+        if not quick and not asked.only:
+            parts = {command: place.anatomy(command) for command in ("run", "plan")}
+            print(page.anatomy(parts))
+            page.write_anatomy(parts)
 
 
 def _trips(folder: Path, works: list[Work], rows: int) -> Path:
@@ -96,6 +104,7 @@ def _measured(place: _Place, entries: list[tuple[Work, Contestant]], rounds: Map
 
 _ONCE = 120  # seconds: what takes longer is measured once
 _LARGE = 2**20  # bytes
+_ANATOMIES = 9  # runs
 
 
 @dataclass
@@ -124,6 +133,22 @@ class _Place:
             check(work, contestant, folder, self.data)
         time.sleep(0.1)  # what the system still does for the one before
         return took
+
+    def anatomy(self, command: str) -> Mapping[str, float]:
+        """Milliseconds by part: of one step of our chain, or of its plan."""
+        chain, python = next(work for work in WORKS if work.name == "chain"), self.pythons[MAINSTEM.lock]
+        found = []
+        for _ in range(_ANATOMIES):
+            folder = self.scratch / f"done-{next(self.numbers)}"
+            shutil.copytree(self._written(chain, MAINSTEM), folder)
+            shutil.copy(anatomy.__file__, folder)
+            told = subprocess.check_output(
+                [python, "anatomy.py", command, "pipeline"],
+                cwd=folder,
+                env={**_plain_environment(), **MAINSTEM.environment},
+            )
+            found.append(json.loads(told.splitlines()[-1]))
+        return {part: statistics.median(one[part] for one in found) for part in found[0]}
 
     def _put_away(self, folder: Path) -> None:
         """Take away what is large; the rest goes last, because ext4 makes files slowly where many were just deleted."""

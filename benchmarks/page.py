@@ -14,7 +14,7 @@ from .measuring import Measured
 from .targets import Medians, met
 from .works import WORKS
 
-__all__ = ["tables", "write"]
+__all__ = ["anatomy", "tables", "write", "write_anatomy"]
 
 _TOP = Path(__file__).parents[1]
 _PAGE = _TOP / "docs" / "performance.md"
@@ -44,13 +44,37 @@ def tables(results: Results, *, quick: bool) -> str:
     return "\n".join([*targets, "", *works, "", *filter(None, [note, _machine()])])
 
 
+def anatomy(parts: Mapping[str, Mapping[str, float]]) -> str:
+    """Markdown: the milliseconds by part of a step, and of a plan."""
+    titles = {"run": "one step of the chain", "plan": "the plan of the chain, 200 steps"}
+    lines = []
+    for command, found in parts.items():
+        ours = {part: took for part, took in found.items() if not part.startswith(_BASE)}
+        plain = {part: took for part, took in found.items() if part not in ours}
+        lines += [f"| {titles[command]} | ms |", "| --- | --- |"]
+        for some, whose in ((ours, "Mainstem"), (plain, _BASE)):
+            lines += [f"| {part} | {took:.2f} |" for part, took in sorted(some.items(), key=lambda one: -one[1])]
+            lines += [f"| **{whose}, all of it** | **{sum(some.values()):.2f}** |"] if some else []
+        lines.append("")
+    return "\n".join(lines)
+
+
 def write(results: Results) -> None:
     """Write the tables into the page, and the figure beside it."""
-    text = _PAGE.read_text(encoding="utf-8")
-    begin, end = "<!-- measured -->", "<!-- /measured -->"
-    measured = re.compile(f"(?<={begin}\n).*(?={end})", re.DOTALL)
-    _PAGE.write_text(measured.sub(lambda _: f"\n{tables(results, quick=False)}\n\n", text), encoding="utf-8")
+    _replace("measured", tables(results, quick=False))
     figure.draw(_medians(results), _FIGURE)
+
+
+def write_anatomy(parts: Mapping[str, Mapping[str, float]]) -> None:
+    """Write into the page where the time goes."""
+    _replace("anatomy", anatomy(parts).rstrip())
+
+
+def _replace(mark: str, text: str) -> None:
+    """Put a text between two marks of the page."""
+    between = re.compile(f"(?<=<!-- {mark} -->\n).*(?=<!-- /{mark} -->)", re.DOTALL)
+    old = _PAGE.read_text(encoding="utf-8")
+    _PAGE.write_text(between.sub(lambda _: f"\n{text}\n\n", old), encoding="utf-8")
 
 
 def _medians(results: Results) -> Medians:

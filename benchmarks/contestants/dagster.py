@@ -116,7 +116,7 @@ def results(work: str, folder: Path) -> Path:
 DAGSTER = Contestant(
     name="Dagster",
     lock="requirements/bench-dagster.txt",
-    works=frozenset({*ASSETS, "trips-1", "trips-2", "trips-4"}),
+    works=frozenset({*ASSETS, "trips-1"}),
     write=write,
     command=lambda _: ["assets.py"],
     results=results,

@@ -189,7 +189,7 @@ def _kind(work: str) -> str:
 HAMILTON = Contestant(
     name="Hamilton",
     lock="requirements/bench-hamilton.txt",
-    works=frozenset({"start", "chain", "chain-lazy", "again", "independent", "trips-1", "trips-2", "trips-4"}),
+    works=frozenset({"start", "chain", "chain-lazy", "again", "independent", "trips-1"}),
     write=write,
     command=lambda _: ["run.py"],
     results=results,

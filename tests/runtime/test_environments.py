@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -34,6 +36,12 @@ def checkout(tmp_path: Path) -> Path:
     run("git", "init", "-q", "-b", "main", cwd=folder)
     run("git", "commit", "-q", "--allow-empty", "-m", "begin", cwd=folder)
     return folder
+
+
+def test_git_is_asked_once(checkout: Path) -> None:
+    with patch("subprocess.run", wraps=subprocess.run) as asked:
+        assert detect({}, checkout).name == "main"
+    assert asked.call_count == 1
 
 
 @pytest.mark.parametrize(

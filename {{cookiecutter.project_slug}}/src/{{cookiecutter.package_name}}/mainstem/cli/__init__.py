@@ -46,7 +46,8 @@ def main(
         # being ended is an interruption like any other
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - Polars lets Ctrl-C wait for what the system does
-    gc.freeze()  # modules stay: the collector does not look through them again and again
+    if arguments is None:  # this process is for the command alone
+        gc.freeze()  # the collector need not look through its modules
     try:
         environment = current(settings)
         session = Session(environment, collect(pipelines), _public_functions(samples), options)
