@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,9 @@ from .contestants.all import CONTESTANTS
 from .contestants.mainstem import MAINSTEM
 from .environments import python_of
 from .measuring import Measured, measure
-from .results import check
+from .results import check, prepare
 from .store import object_store
+from .targets import Results
 from .trips import write_trips
 from .works import TRIPS, WORKS, Work
 
@@ -40,33 +41,35 @@ _ROWS = 25_000_000  # about 1 GB
 _QUICK_ROWS = 1_000_000
 _FOREIGN = ("PYTHON", "MAINSTEM_", "CI", "GITHUB_", "VIRTUAL_ENV", "NOX_", "METAFLOW_", "KEDRO_")
 
-Results = Mapping[str, Mapping[str, list[Measured]]]
-"""What each contestant took for each work."""
-
 
 def main() -> None:
-    """Measure, print the table and, after all of the works, write the page."""
+    """Measure, print the tables and, after all of the works, write the page."""
     parser = argparse.ArgumentParser("nox -s bench --", description=__doc__.partition("\n")[0])
     parser.add_argument("which", nargs="?", choices=("all", "quick", "anatomy"), default="all")
-    parser.add_argument("--only", nargs="+", metavar="WORK", help="these works alone")
+    parser.add_argument("--only", nargs="+", choices=[work.name for work in WORKS], help="these works alone")
     parser.add_argument("--folder", type=Path, required=True, help="where environments and data are kept")
     asked = parser.parse_args()
-    quick = asked.which == "quick"
-    rounds = {work.name: work.quick if quick else work.rounds for work in WORKS}
-    works = [work for work in WORKS if rounds[work.name] and (not asked.only or work.name in asked.only)]
     folder = asked.folder.resolve()
-    data = _trips(folder, works, _QUICK_ROWS if quick else _ROWS)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        place = _Place(Path(scratch), data, {one.lock: python_of(one, folder) for one in CONTESTANTS})
+        place = _Place(Path(scratch), folder)
         if asked.which != "anatomy":
-            results = _measured(place, list(_entries(works, quick=quick)), rounds)
-            print(page.tables(results, quick=quick))
-            if not quick and not asked.only:
-                page.write(results)
-        if not quick and not asked.only:
+            _compare(place, asked.only or [work.name for work in WORKS], quick=asked.which == "quick")
+        if asked.which != "quick" and not asked.only:
             parts = {command: place.anatomy(command) for command in ("run", "plan")}
             print(page.anatomy(parts))
             page.write_anatomy(parts)
+
+
+def _compare(place: _Place, names: Sequence[str], *, quick: bool) -> None:
+    """Measure works, print their tables and, if these are all of them, write the page."""
+    rounds = {work.name: work.quick if quick else work.rounds for work in WORKS if work.name in names}
+    works = [work for work in WORKS if rounds.get(work.name)]
+    place.data = _trips(place.folder, works, _QUICK_ROWS if quick else _ROWS)
+    prepare(works, place.data)
+    results = _measured(place, list(_entries(works, quick=quick)), rounds)
+    print(page.tables(results, quick=quick))
+    if not quick and len(works) == len(WORKS):
+        page.write(results)
 
 
 def _trips(folder: Path, works: list[Work], rows: int) -> Path:
@@ -112,14 +115,14 @@ class _Place:
     """Where the contestants run: each work from a copy of a project that is written, and compiled, once."""
 
     scratch: Path
-    data: Path
-    pythons: Mapping[str, Path]
+    folder: Path
+    data: Path = Path()
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def run(self, work: Work, contestant: Contestant) -> Measured:
         """One run, whose result is checked."""
         folder = self.scratch / "run"
-        command = [str(self.pythons[contestant.lock]), *contestant.command(work.name)]
+        command = [str(python_of(contestant, self.folder)), *contestant.command(work.name)]
         with ExitStack() as stack:
             stack.callback(self._put_away, folder)
             shutil.copytree(self._written(work, contestant), folder, copy_function=_copy)
@@ -136,7 +139,7 @@ class _Place:
 
     def anatomy(self, command: str) -> Mapping[str, float]:
         """Milliseconds by part: of one step of our chain, or of its plan."""
-        chain, python = next(work for work in WORKS if work.name == "chain"), self.pythons[MAINSTEM.lock]
+        chain, python = next(work for work in WORKS if work.name == "chain"), python_of(MAINSTEM, self.folder)
         found = []
         for _ in range(_ANATOMIES):
             folder = self.scratch / f"done-{next(self.numbers)}"
@@ -164,7 +167,7 @@ class _Place:
             folder.mkdir(parents=True)
             contestant.write(work.name, folder, self.data)
             subprocess.run(
-                [self.pythons[contestant.lock], "-m", "compileall", "-q", folder], check=True, stdout=sys.stderr
+                [python_of(contestant, self.folder), "-m", "compileall", "-q", folder], check=True, stdout=sys.stderr
             )
         return folder
 

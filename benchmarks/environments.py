@@ -15,7 +15,7 @@ _TOP = Path(__file__).parents[1]
 
 
 def python_of(contestant: Contestant, folder: Path) -> Path:
-    """The Python of a contestant's environment, which is made if it is not there, or is of another lock."""
+    """The Python of a contestant's environment, which is made if it is not there, or was made from another lock."""
     lock = _TOP / contestant.lock
     place = folder / f"{lock.stem}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
     done = place / "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -36,10 +37,12 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     said = folder / "said.txt"
     with said.open("wb") as output:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
         watcher = _Watcher(process.pid)
         watcher.start()
-        timer = threading.Timer(_LONGEST, process.kill)
+        timer = threading.Timer(_LONGEST, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         try:
             _, status, used = os.wait4(process.pid, 0)
@@ -47,6 +50,8 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         finally:
             timer.cancel()
             watcher.over.set()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has left behind
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         text = said.read_text(encoding="utf-8", errors="replace")[-2000:]

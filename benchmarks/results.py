@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from . import steps
 from .contestants import Contestant
 from .works import TRIPS, Work
 
-__all__ = ["check"]
+__all__ = ["check", "prepare"]
+
+
+def prepare(works: Iterable[Work], data: Path) -> None:
+    """Work out what must come of the trips, before anything is measured."""
+    for work in works:
+        if work.name in TRIPS:
+            _expected_trips(data / f"{work.name}.parquet")
 
 
 def check(work: Work, contestant: Contestant, folder: Path, data: Path) -> None:
@@ -40,4 +48,4 @@ def _expected_trips(trips: Path) -> list[float]:
 def _totals(table: pl.LazyFrame) -> list[float]:
     """The rows and the sum of each column of numbers, in the order of their names."""
     numbers = sorted(name for name, kind in table.collect_schema().items() if kind.is_numeric())
-    return [float(one) for one in table.select(pl.len(), pl.col(numbers).sum()).collect().row(0)]
+    return [float(one) for one in table.select(pl.len(), pl.col(numbers).sum()).collect(engine="streaming").row(0)]

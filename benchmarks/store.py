@@ -25,10 +25,14 @@ def object_store() -> Iterator[Mapping[str, str]]:
         assert server.stdout
         endpoint = server.stdout.readline().strip()
         try:
+            assert endpoint, "the object store does not start"  # without it, a command would go to the real one
             yield {
                 "BENCH_STORE": endpoint,
                 "STORAGE_EMULATOR_HOST": endpoint,
                 "GOOGLE_APPLICATION_CREDENTIALS": str(account),
             }
         finally:
-            server.communicate(timeout=30)  # the end of its input ends it
+            try:
+                server.communicate(timeout=30)  # the end of its input ends it
+            except subprocess.TimeoutExpired:
+                server.kill()

@@ -66,11 +66,11 @@ def counted(cloud: Cloud) -> Iterator[Counted]:
         yield Counted(cloud, bucket)
 
 
-def test_a_step_on_whole_tables_costs_two_writes_and_one_read(counted: Counted) -> None:
+def test_a_step_on_whole_tables_costs_two_writes_a_look_and_a_read(counted: Counted) -> None:
     counted.run(chain(whole, 2))
     few = counted.run(chain(whole, 5, rows=4))
     many = counted.run(chain(whole, 15, rows=5))
-    assert many - few == {"PUT": 2 * 10, "GET": 10}
+    assert many - few == {"PUT": 2 * 10, "GET": 2 * 10}  # the look is for a record that another process may have made
 
 
 def test_a_step_on_queries_looks_at_what_it_reads_and_at_what_it_wrote(counted: Counted) -> None:
@@ -80,7 +80,7 @@ def test_a_step_on_queries_looks_at_what_it_reads_and_at_what_it_wrote(counted: 
     more = many - few
     assert more.keys() == {"PUT", "GET", "HEAD"}
     assert (more["PUT"], more["HEAD"]) == (2 * 10, 2 * 10)
-    assert more["GET"] <= 4 * 10  # the footer and the rows of what it reads, the footer of what it wrote
+    assert more["GET"] <= 5 * 10  # a record of another process, the footer and rows of the input, a footer afterwards
 
 
 @pytest.mark.parametrize("function", [whole, lazy])

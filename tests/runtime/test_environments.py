@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,31 @@ def test_git_is_asked_once(checkout: Path) -> None:
     with patch("subprocess.run", wraps=subprocess.run) as asked:
         assert detect({}, checkout).name == "main"
     assert asked.call_count == 1
+
+
+@pytest.mark.parametrize("branch", ["main\u2028x", "main\u2028\u2028x", "main\x85", "(detached)x"])
+def test_a_branch_named_oddly_is_no_environment(checkout: Path, branch: str) -> None:
+    run("git", "checkout", "-q", "-b", branch, cwd=checkout)
+    for _ in range(2):
+        found = detect({}, checkout)
+        assert (found.name, found.branch, found.namespace) == ("dev", branch, namespace(f"refs/heads/{branch}"))
+        (checkout / "file").write_text("changed", encoding="utf-8")
+        run("git", "add", "file", cwd=checkout)
+    assert found.commit.endswith("+changes")
+
+
+def test_what_is_checked_out_may_be_no_branch(checkout: Path) -> None:
+    run("git", "update-ref", "refs/foo/bar", "HEAD", cwd=checkout)
+    run("git", "symbolic-ref", "HEAD", "refs/foo/bar", cwd=checkout)
+    with pytest.raises(SettingsError, match="a detached head names no environment"):
+        detect({}, checkout)
+
+
+def test_files_may_be_named_in_no_encoding(checkout: Path) -> None:
+    run("git", "config", "core.quotePath", "false", cwd=checkout)
+    Path(os.fsdecode(os.fsencode(checkout) + b"/caf\xe9")).touch()
+    run("git", "add", ".", cwd=checkout)
+    assert detect({}, checkout).commit.endswith("+changes")
 
 
 @pytest.mark.parametrize(

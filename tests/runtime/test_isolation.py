@@ -18,7 +18,7 @@ import pytest
 from mainstem import cli, databases, testing
 from mainstem.databases.objects import Bucket
 from mainstem.environments import Checkout, current, detect, namespace
-from mainstem.errors import MainstemError
+from mainstem.errors import DatasetError, MainstemError
 
 from tests.baked import RUNTIME
 from tests.cloud_storage.server import Request
@@ -236,6 +236,21 @@ def test_no_name_leads_out_of_a_directory(
     assert attempts.broken == []
     assert [_tree(tmp_path, own), _tree(folder / "branches", own)] == before
     assert SECRET not in "".join([*attempts.shown, *capsys.readouterr()])
+
+
+def test_a_link_is_refused_as_often_as_it_is_met(tmp_path: Path) -> None:
+    main, dev = tmp_path / "main", tmp_path / "dev"
+    (main / "d" / "e").mkdir(parents=True)
+    (main / "d" / "e" / "secret.json").write_text(SECRET, encoding="utf-8")
+    dev.mkdir()
+    (dev / "data").symlink_to(main)
+    bucket = Bucket.local(dev)
+    for _ in range(3):
+        with pytest.raises(DatasetError, match="symbolic link"):
+            bucket.find("data/d/e/secret.json")
+        with pytest.raises(DatasetError, match="symbolic link"):
+            bucket.create("data/d/e/new.json", b"{}")
+    assert [path.name for path in (main / "d" / "e").iterdir()] == ["secret.json"]
 
 
 def test_every_name_of_a_branch_gives_a_namespace_of_its_own(tmp_path: Path) -> None:

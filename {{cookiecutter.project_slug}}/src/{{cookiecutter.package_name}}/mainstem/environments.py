@@ -216,22 +216,25 @@ def _event_number(environ: Mapping[str, str]) -> int:
         ) from None
 
 
+_NO_BRANCH = ("(detached)", "(null)", "(unknown)")  # where git tells a branch's name
+
+
 def _git(folder: Path) -> tuple[str, str]:
     """The reference and commit checked out in a folder; empty where there is no git, `HEAD` when detached.
 
     https://git-scm.com/docs/git-status#_porcelain_format_version_2
     """
-    said = _git_says(folder, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    quoted = ("-c", "core.quotePath=true")  # names of files may be no text
+    said = _git_says(
+        folder, *quoted, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"
+    )
     if said is None:
         return "", ""
-    lines = said.splitlines()
-    told = {line.split(" ")[1]: line.partition(" branch.")[2].partition(" ")[2] for line in lines if line[0] == "#"}
-    commit, branch = told["branch.oid"], told["branch.head"]
-    changes = "+changes" if any(line[0] != "#" for line in lines) else ""
-    return (
-        "HEAD" if branch == "(detached)" else f"refs/heads/{branch}",
-        "(none yet)" if commit == "(initial)" else commit + changes,
-    )
+    lines = said.split("\n")  # a branch's name may have what else ends a line
+    told = dict(line.removeprefix("# branch.").split(" ", 1) for line in lines if line.startswith("# branch."))
+    changes = "+changes" if any(line[:1] not in ("", "#") for line in lines) else ""
+    commit = "(none yet)" if told["oid"] == "(initial)" else told["oid"] + changes
+    return "HEAD" if told["head"] in _NO_BRANCH else f"refs/heads/{told['head']}", commit
 
 
 def user(environ: Mapping[str, str], folder: Path) -> str:
@@ -246,4 +249,4 @@ def _git_says(folder: Path, *arguments: str) -> str | None:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.strip("\n") if done.returncode == 0 else None

@@ -129,7 +129,7 @@ def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int 
     watch = _one_at_a_time(watch)
 
     def perform(step: PlannedStep) -> None:
-        if record := run.done(step.name):
+        if record := run.record(step.name):
             watch(Progress(step, "reused", record))
             return
         watch(Progress(step, "running", reason=reasons.get(step.name, "")))

@@ -27,6 +27,8 @@ Form = Literal["lazy", "whole", "pandas"]
 # Up to this size a table is encoded in memory, and its identity is its content. A larger one
 # streams to the bucket, and its identity is its path.
 _IN_HAND = 256 * 2**20
+# Up to this size an object comes in one request, where Polars asks for its parts side by side.
+_AT_ONCE = 4 * 2**20
 
 
 class NotStorable(TypeError):
@@ -94,12 +96,12 @@ def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
     """
     if not output.path.endswith(".parquet"):
         return _decode(bucket, output)
-    if form != "lazy" and _has_hash(output):  # one request, where a scan takes several
+    if form != "lazy" and _has_hash(output) and output.size <= _AT_ONCE:
         whole = pl.read_parquet(_content(bucket, output))
         return whole.to_pandas() if form == "pandas" else whole
     if not is_unchanged(bucket, output):
         how = "is damaged, or was copied or replaced since it was made" if bucket.stat(output.path) else "is missing"
-        raise DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
+        raise _unreadable(bucket, output, how)
     frame = bucket.scan(output.path)
     if form == "lazy":
         return frame
@@ -147,12 +149,16 @@ def _is_plain(value: Any) -> bool:
 
 def _content(bucket: Bucket, output: Output) -> bytes:
     """The bytes of an object that was in hand as it was made; raises DatasetError where they are others."""
-    data = bucket.get(output.path)
+    data = bucket.find(output.path)
+    if data is None:
+        raise _unreadable(bucket, output, "is missing")
     if output.identity != _sha256(data):
-        raise DatasetError(
-            f"{bucket.uri(output.path)} is damaged: its SHA-256 is not the one in its record; run the step again"
-        )
+        raise _unreadable(bucket, output, "is damaged, its SHA-256 is not the one in its record")
     return data
+
+
+def _unreadable(bucket: Bucket, output: Output, how: str) -> DatasetError:
+    return DatasetError(f"{bucket.uri(output.path)} {how}: run the pipeline again, or roll back")
 
 
 def _decode(bucket: Bucket, output: Output) -> Any:

@@ -126,8 +126,8 @@ class Bucket:
                 raise
         return to
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> int:
-        """Stream a table into a new object, whose name nobody may know before this returns; returns its rows.
+    def sink(self, key: str, frame: pl.LazyFrame) -> int | None:
+        """Stream a table into a new object, whose name nobody may know before this returns; returns its rows, if known.
 
         When a query fails on its way to Cloud Storage, Polars still completes the object, with the rows that it has.
         """

@@ -59,8 +59,8 @@ class Storage(Protocol):
         """A parquet object, read as far as it is needed."""
         ...
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> int:
-        """Stream a table into a new object; returns how many rows it has."""
+    def sink(self, key: str, frame: pl.LazyFrame) -> int | None:
+        """Stream a table into a new object; returns how many rows it has, if that is known."""
         ...
 
     def open(self, key: str) -> BinaryIO:
@@ -91,7 +91,7 @@ class Memory:
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(self.open(key))
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
+    def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         table = frame.collect()
         buffer = io.BytesIO()
         table.write_parquet(buffer)
@@ -128,11 +128,11 @@ class Directory:
         """No symbolic link below the directory is followed: it could lead anywhere. Folders are looked at once."""
         for part in keys:
             self._check_no_link(part)
-            folder = part.rpartition("/")[0]
-            while folder not in self._checked:
-                self._check_no_link(folder)
-                self._checked.add(folder)
-                folder = folder.rpartition("/")[0]
+            above = []
+            while (part := part.rpartition("/")[0]) not in self._checked:
+                self._check_no_link(part)
+                above.append(part)
+            self._checked.update(above)  # none of them lies behind a link
 
     def _check_no_link(self, part: str) -> None:
         if os.path.islink(self._folder + part):  # noqa: PTH114 - quick, for every object of a list
@@ -148,7 +148,7 @@ class Directory:
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(self.path / key, glob=False)
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
+    def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         # A directory shows what is half written, so that is done under another name.
         rows = _sink(frame, f"{self.path / key}.part", mkdir=True)
         obstore.rename(self.store, f"{key}.part", key, overwrite=False)
@@ -196,7 +196,7 @@ class CloudStorage:
     def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
         return pl.scan_parquet(f"{self.address}/{key}", glob=False, **self._polars_options)
 
-    def sink(self, key: str, frame: pl.LazyFrame) -> int:  # noqa: D102
+    def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         return _sink(frame, f"{self.address}/{key}", **self._polars_options)
 
     def open(self, key: str) -> BinaryIO:  # noqa: D102
@@ -229,11 +229,11 @@ class CloudStorage:
         return {"bearer_token": token}, None if expires is None else int(expires.timestamp())
 
 
-def _sink(frame: pl.LazyFrame, path: str, **options: Any) -> int:
-    """Stream a table to a path; returns how many rows it has, which takes no second look at it."""
+def _sink(frame: pl.LazyFrame, path: str, **options: Any) -> int | None:
+    """Stream a table to a path; returns how many rows it has where Polars tells, which takes no second look at it."""
     sinked: list[SinkedPathsCallbackArgs] = []
     frame.sink_parquet(path, sinked_paths_callback=sinked.append, **options)
-    return sum(one.num_rows for call in sinked for one in call.paths)
+    return sum(one.num_rows for call in sinked for one in call.paths) if sinked else None
 
 
 def keep_off_disk() -> None:

@@ -39,7 +39,6 @@ class Run:
         self.state = state
         self.start = start
         self.time = time
-        self._committed = committed
         # What the run took over stands without a look, unless it was committed anew.
         self._records: Records = {name: one for name, one in start.reused.items() if name not in committed}
 
@@ -67,13 +66,6 @@ class Run:
                 return None
             self._records[step] = found
         return self._records[step]
-
-    def done(self, step: str) -> Record | None:
-        """The record of a step that was done as this process joined, or that it has done; nothing is asked for others.
-
-        One that another process does meanwhile is done twice, and its first record counts.
-        """
-        return self.record(step) if step in self._records or step in self._committed else None
 
     def inputs(self, step: PlannedStep) -> dict[str, Output]:
         """The objects behind a step's inputs; raises Declined when one of them has not been made."""
