@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import polars as pl
 
 COUNT = 200  # steps in a chain, and steps side by side
 ROWS = 1000  # of each of their tables
+HASHES = 8  # steps that let go of the GIL
+TURNS = 2_000_000  # of each of them
 
 
 def ten_rows() -> pl.DataFrame:
@@ -26,6 +30,11 @@ def add_one(table: pl.DataFrame) -> pl.DataFrame:
 def add_one_lazily(table: pl.LazyFrame) -> pl.LazyFrame:
     """The same, as a query that streams."""
     return table.with_columns(pl.col("value") + 1)
+
+
+def hashed(number: int) -> str:
+    """What Python computes without the GIL."""
+    return hashlib.pbkdf2_hmac("sha256", b"Mainstem", bytes([number]), TURNS).hex()
 
 
 def clean_trips(trips: pl.LazyFrame) -> pl.LazyFrame:

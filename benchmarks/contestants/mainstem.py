@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.steps import COUNT
+from benchmarks.steps import COUNT, HASHES
 
 from . import Contestant
 from .files import STEPS
@@ -17,7 +17,7 @@ __all__ = ["MAINSTEM", "TEMPLATE"]
 
 _TOP = Path(__file__).parents[2]
 PACKAGE = "bench"
-HEAD = "import hashlib\n\nimport polars as pl\n\nfrom . import work\n"
+HEAD = "import polars as pl\n\nfrom . import work\n"
 
 
 def _write(work: str, folder: Path, data: Path) -> None:
@@ -65,8 +65,10 @@ def _steps(work: str) -> Iterator[tuple[str, str]]:
             yield _made(name, "work.numbers()", "pl.DataFrame"), _declared(f"steps.{name}", [], f"table_{number}")
     elif work.startswith("hashes"):
         for number in range(HASHES):
-            hashed = f'hashlib.pbkdf2_hmac("sha256", b"Mainstem", b"{number}", {TURNS}).hex()'
-            yield _made(f"step_{number}", hashed, "str"), _declared(f"steps.step_{number}", [], f"hash_{number}")
+            yield (
+                _made(f"step_{number}", f"work.hashed({number})", "str"),
+                _declared(f"steps.step_{number}", [], f"hash_{number}"),
+            )
     elif work.startswith("trips"):
         source = '{"function": databases.read, "inputs": [], "outputs": ["trips"], "kwargs": {"source": "trips"}},'
         yield "", source
@@ -75,10 +77,6 @@ def _steps(work: str) -> Iterator[tuple[str, str]]:
         yield "", _declared("steps.work.compare_trips", ["cleaned", "drivers"], "compared")
     else:
         yield _made("ten_rows", "work.ten_rows()", "pl.DataFrame"), _declared("steps.ten_rows", [], "ten")
-
-
-HASHES = 8  # steps that let go of the GIL, for as long as
-TURNS = 2_000_000  # rounds of hashing take
 
 
 def _made(name: str, expression: str, kind: str) -> str:

@@ -28,6 +28,13 @@ for number in range(1, steps.COUNT):
 for number in range(steps.COUNT):
     steps.numbers().write_parquet(f"tables/{number}.parquet")
 """,
+    "hashes": """
+from concurrent.futures import ThreadPoolExecutor
+
+with ThreadPoolExecutor(2) as threads:
+    list(threads.map(steps.hashed, range(steps.HASHES)))
+""",
+    "hashes-in-sequence": "list(map(steps.hashed, range(steps.HASHES)))",
     "bucket": """
 import os
 
@@ -69,9 +76,8 @@ def _result(work: str, folder: Path) -> Path:
 PLAIN = Contestant(
     name="plain Polars",
     lock="{{cookiecutter.project_slug}}/requirements/run.txt",
-    works=frozenset(
-        {"start", "import", "chain", "chain-lazy", "independent", "trips-1", "trips-2", "trips-4", "bucket"}
-    ),
+    works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "hashes", "hashes-in-sequence"})
+    | {"trips-1", "trips-2", "trips-4", "bucket"},
     write=_write,
     command=lambda work: ["-c", "import polars"] if work == "import" else ["script.py"],
     results=_result,

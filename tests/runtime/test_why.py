@@ -114,7 +114,7 @@ def test_a_value_that_cannot_be_read_is_told_in_its_place(study: Study) -> None:
     study.run("inference")
     study.damage("weather", None)
     found = told(study, "predictions")["inputs"][2]["found"]["weather"]
-    assert "is missing from the bucket" in found
+    assert "is missing: run the pipeline again" in found
 
 
 def test_where_a_runs_documents_are_gone_the_records_still_tell(study: Study) -> None:
