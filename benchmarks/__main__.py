@@ -182,13 +182,7 @@ def _copy(source: str, target: str) -> None:
 
 def _plain_environment() -> dict[str, str]:
     """The variables of a user's shell, without those that tell where the benchmarks run."""
-    return dict(_kept())
-
-
-def _kept() -> Iterator[tuple[str, str]]:
-    for name, value in os.environ.items():
-        if not name.startswith(_FOREIGN):
-            yield name, value
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
 
 
 if __name__ == "__main__":

@@ -151,6 +151,6 @@ print(json.dumps([code, *sorted(sys.modules)]))
     assert code == 0
     assert COMMANDS[command] & {*loaded} == set()
     outside = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
-    known = {"mainstem", "project", "polars", "_polars_runtime_32", "obstore", "typing_extensions"}
-    assert {name for name in outside if not name.startswith("_")} <= known | {"_polars_runtime_32"}
+    known = {"mainstem", "project", "polars", "obstore", "typing_extensions"}
+    assert {name for name in outside if not name.startswith("_")} <= known
     assert {"difflib", "pickle"} & {*loaded} == set()

@@ -57,7 +57,7 @@ def _unknown(
             yield ("kwargs", name), what
         elif not takes_any:
             meant = nearest(name, known)
-            given.add(meant)
+            given.update([meant] if meant else [])
             hint = near(name, known) if meant else f"it takes {', '.join(known)}" if known else "leave it out"
             yield ("kwargs", name), f"its function takes no keyword {name!r}: {hint}"
 
@@ -92,7 +92,7 @@ def _value_defects(kwargs: Mapping[Any, Any], package: Path) -> Iterator[Defect]
 def _near_file(text: str, package: Path) -> str:
     """What to say of a file that is not there; of its kind, Python files are too many to name them all."""
     there = [path.relative_to(package).as_posix() for path in package.rglob(f"*{Path(text).suffix}")]
-    meant = nearest(text, there)
     if there and text.endswith(".sql"):
         return near(text, there)
+    meant = nearest(text, there)
     return f"did you mean {meant!r}?" if meant else "write it, or mend its name here"
