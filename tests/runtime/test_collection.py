@@ -13,7 +13,7 @@ from typing import Any
 import obstore
 import polars as pl
 import pytest
-from mainstem import databases, doctor, records, testing
+from mainstem import databases, doctor, records, runner, testing
 from mainstem.databases import read
 from mainstem.databases.objects import Bucket, Stat
 from mainstem.environments import Checkout, Environment
@@ -229,6 +229,31 @@ def test_a_run_that_joined_before_it_was_given_up_publishes_nothing(aging: Aging
         with pytest.raises(Declined, match="was collected: begin a new run"):
             run(6)
         assert loaded(4)
+
+
+@pytest.mark.parametrize(("finished", "told"), [(False, "was collected"), (True, "is over, and its record of fetch")])
+def test_a_run_whose_records_went_as_it_was_resumed_computes_nothing_again(
+    aging: Aging, told: str, *, finished: bool
+) -> None:
+    with at(aging) as environment:
+        run(4)
+        old = failed(6)
+        aging.wait(days=8)
+        meanwhile = [old]
+
+        def meet(progress: runner.Progress) -> None:
+            while meanwhile:  # once it is joined, somebody else is faster
+                run_id = meanwhile.pop()
+                if finished:
+                    resume(6, run_id)
+                    run(8)
+                    aging.wait(days=8)
+                collect(aging)
+            assert progress.state != "running"
+
+        with pytest.raises(Declined, match=told):
+            runner.resume("training", {"training": training(n=6)}, environment, old, meet)
+        assert loaded(8 if finished else 4)
 
 
 def test_a_step_runs_again_whose_outputs_went(aging: Aging) -> None:

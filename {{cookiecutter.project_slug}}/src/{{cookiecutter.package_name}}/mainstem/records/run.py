@@ -39,6 +39,7 @@ class Run:
         self.state = state
         self.start = start
         self.time = time
+        self._committed = frozenset(committed)
         # What the run took over stands without a look, unless it was committed anew.
         self._records: Records = {name: one for name, one in start.reused.items() if name not in committed}
 
@@ -59,9 +60,16 @@ class Run:
         return [step for step in self.plan.steps if self.start.steps is None or step.name in self.start.steps]
 
     def record(self, step: str) -> Record | None:
-        """The record of a step: the run's own, or one it took over as it started; None while there is neither."""
+        """The record of a step: the run's own, or one it took over as it started; None while there is neither.
+
+        Raises Declined when it was there as the run was joined: gc has taken it away since, because the run is over.
+        """
         if step not in self._records:
-            found = self.state.record(self.id, step) or self.start.reused.get(step)
+            own = self.state.record(self.id, step)
+            if own is None and step in self._committed:
+                self.check_not_collected()
+                raise Declined(f"run {self.id} is over, and its record of {step} is gone: begin a new run")
+            found = own or self.start.reused.get(step)
             if found is None:
                 return None
             self._records[step] = found
