@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import SettingsError, nearest
 
-__all__ = ["ENVIRONMENTS", "Gates", "Name", "Overlays", "Settings", "overlays", "read_settings"]
+__all__ = [
+    "ENVIRONMENTS",
+    "BigQuery",
+    "Element",
+    "Gates",
+    "Name",
+    "Overlays",
+    "Settings",
+    "overlays",
+    "read_settings",
+]
 
 Name = Literal["dev", "staging", "main"]
 Overlays = dict[str, dict[str, dict[str, Any]]]
@@ -38,6 +48,7 @@ _ENVIRONMENT: dict[str, Any] = {
     "service_account": str,
     "mlflow": str,
     "bigquery": {"dataset": str, "reads": list, "max_gb_billed": _NUMBER},
+    "element": {"token_url": str, "client_id": str, "client_secret": str, "scope": str},
     "kwargs": {"*": {"*": {"*": object}}},
     "pipelines": {"*": {"engine": ("local", "kubeflow", "vertex", "airflow"), "schedule": str, "timezone": str}},
 }
@@ -46,6 +57,27 @@ _SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
 }
 # https://cloud.google.com/storage/docs/buckets#naming, without dots: those need a verified domain
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
+# https://cloud.google.com/bigquery/docs/datasets#dataset-naming, in another project where that is named before it
+_DATASET = re.compile(r"([a-z][a-z0-9:.-]{4,}\.)?[A-Za-z_][A-Za-z0-9_]{0,1023}")
+
+
+@dataclass(frozen=True)
+class BigQuery:
+    """The dataset that is the environment's own, those it reads besides, and what one query may cost, in GB."""
+
+    dataset: str = ""
+    reads: Sequence[str] = ()
+    max_gb_billed: float = 50.0
+
+
+@dataclass(frozen=True)
+class Element:
+    """Where Element gives out its tokens, and the names of the secrets to ask with."""
+
+    token_url: str
+    client_id: str
+    client_secret: str
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,11 @@ class Settings:
     kwargs: Overlays
     mlflow: str = ""
     gates: Gates = field(default_factory=dict)
+    cloud_project: str = ""
+    region: str = ""
+    service_account: str = ""
+    bigquery: BigQuery = BigQuery()
+    element: Element | None = None
 
 
 def read_settings(path: Path) -> dict[Name, Settings]:
@@ -71,16 +108,19 @@ def read_settings(path: Path) -> dict[Name, Settings]:
         raise SettingsError(f"{path} is missing: it names the bucket of each environment") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
-    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables), *_models(tables)]
+    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables), *_services(tables), *_models(tables)]
     if faults:
         lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))
-    gates = tables.get("gates", {})
-    own = {name: tables[name] for name in ENVIRONMENTS}
-    return {
-        name: Settings(one["storage"], one["bucket"], one.get("kwargs", {}), one.get("mlflow", ""), gates)
-        for name, one in own.items()
-    }
+    return {name: _settings(tables[name], tables.get("gates", {})) for name in ENVIRONMENTS}
+
+
+def _settings(table: Mapping[str, Any], gates: Gates) -> Settings:
+    texts = {key: table.get(key, "") for key in ("mlflow", "cloud_project", "region", "service_account")}
+    element = Element(**table["element"]) if "element" in table else None
+    bigquery = BigQuery(**table.get("bigquery", {}))
+    kwargs = table.get("kwargs", {})
+    return Settings(table["storage"], table["bucket"], kwargs, gates=gates, bigquery=bigquery, element=element, **texts)
 
 
 def overlays(assignments: list[str]) -> Overlays:
@@ -154,6 +194,22 @@ def _shared_buckets(tables: Mapping[str, Any]) -> Iterator[_Fault]:
             yield ((name, "bucket"), f"{name}.bucket is {owner[bucket]}'s too: each environment needs one of its own")
 
 
+def _services(tables: Mapping[str, Any]) -> Iterator[_Fault]:
+    for name in ENVIRONMENTS:
+        for key in ("token_url", "client_id", "client_secret"):
+            element = dict(_items(tables.get(name))).get("element")
+            if isinstance(element, dict) and key not in element:
+                yield (name, "element"), f"{name}.element has no {key!r}"
+        bigquery = dict(_items(dict(_items(tables.get(name))).get("bigquery")))
+        for dataset in [bigquery.get("dataset", "x"), *_texts(bigquery.get("reads"))]:
+            if isinstance(dataset, str) and not _DATASET.fullmatch(dataset):
+                where, what = (name, "bigquery"), f"{name}.bigquery names {dataset!r}: write dataset or project.dataset"
+                yield where, what
+        most = bigquery.get("max_gb_billed", 1)
+        if isinstance(most, int | float) and most <= 0:
+            yield (name, "bigquery"), f"{name}.bigquery.max_gb_billed = {most}: a query may bill more than nothing"
+
+
 def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
     for name in ENVIRONMENTS:
         for key, address in _items(tables.get(name)):
@@ -167,6 +223,10 @@ def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
 
 def _items(table: Any) -> Iterable[tuple[str, Any]]:
     return table.items() if isinstance(table, dict) else ()
+
+
+def _texts(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else []
 
 
 def _line(text: str, where: tuple[str, ...]) -> int:
