@@ -128,8 +128,8 @@ def _without_pins(self: Any, run: str) -> set[str]:
 
 def _oldest_source(bucket: Any, name: str) -> Any:
     for prefix in bucket.prefixes:
-        if found := sources._versions(bucket, f"{prefix}sources/{name}"):  # noqa: SLF001 - the same
-            return files.in_place(bucket, min(found, key=lambda stat: (stat.time, stat.key)).key)
+        if found := sources.versions_of(bucket, name, prefix):
+            return files.in_place(bucket, found[0].key)
     return None
 
 

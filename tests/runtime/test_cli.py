@@ -287,7 +287,7 @@ def test_help_names_every_command_and_exit_code(call: Call, capsys: Capture) -> 
         (["runs", "../x"], "../x"),
         (["data", "add", "../x", "x.csv"], "x"),
         (["data", "add", "x", "x.csv"], "x.csv cannot be read"),
-        (["data", "add", "x", "x.txt"], "x.txt is neither .parquet nor .csv"),
+        (["data", "add", "x", "x.txt"], "x.txt is none of .parquet, .csv, .ndjson, .jsonl: convert it first"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
 )

@@ -172,5 +172,5 @@ def test_a_namespace_reads_from_dev_and_brings_versions_of_its_own(bucket: Bucke
 
 def test_a_source_that_is_no_table_is_named(environment: Environment) -> None:
     obstore.put(environment.bucket.storage.store, "sources/trips/one.parquet", b"no table")
-    with pytest.raises(errors.DatasetError, match=r"one\.parquet is no parquet file that can be read"):
+    with pytest.raises(errors.DatasetError, match=r"one\.parquet is no table that can be read"):
         newest_source(environment.bucket, "trips")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,14 +15,23 @@ from .databases import files
 from .databases.files import Output
 from .environments import using
 from .errors import Declined, MainstemError, StepFailed, Unavailable, as_users_see_it, is_of_the_store
+from .notices import Facts, hear
 from .pipeline import Label
 from .plan import PlannedStep
 from .records import Run
 from .tracebacks import users_traceback
 
-__all__ = ["AttemptFailed", "attempt", "attempt_elsewhere", "compute"]
+__all__ = ["AttemptFailed", "Made", "attempt", "attempt_elsewhere", "compute"]
 
 _LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an attempt has made: the step's outputs, and facts for its record."""
+
+    outputs: dict[str, Output]
+    facts: Facts
 
 
 class AttemptFailed(Exception):
@@ -39,20 +49,21 @@ def compute(
     inputs: Mapping[str, Output],
     key: str,
     retrying: Callable[[str], None],
+    say: Callable[[str], None],
     *,
     debug: bool = False,
-) -> dict[str, Output]:
+) -> Made:
     """The datasets that a step makes, stored under names of this attempt's own.
 
-    After a failure it tries again as often as the step allows, telling `retrying` why; to `debug`,
-    it tries once, in this process. Raises StepFailed with the traceback of the user's code, or
+    What the step tells goes to `say`. After a failure it tries again as often as the step allows,
+    telling `retrying` why; to `debug`, it tries once, in this process. Raises StepFailed with the traceback of the user's code, or
     saying what is wrong with what it returned.
     """
     retries = 0 if debug else step.retries
     for number in range(retries + 1):
         try:
             if step.timeout is None or debug or not run.bucket.is_shared:
-                return attempt(run, step, inputs, key)
+                return attempt(run, step, inputs, key, say)
             return _attempt_within(step.timeout, run, step, inputs, key)
         except AttemptFailed as error:
             if number == retries:
@@ -64,15 +75,18 @@ def compute(
     raise AssertionError("the last attempt returns or raises")
 
 
-def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> dict[str, Output]:
+def attempt(
+    run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str, say: Callable[[str], None]
+) -> Made:
     """One attempt at a step.
 
     Raises AttemptFailed, and MainstemError where another attempt would come to the same: it is the
     protocol's, or about what the step returned.
     """
     try:
-        values = _returned(step, _call(run, step, inputs, key))
-        return _checked(run, step, values)
+        with hear(say) as facts:
+            values = _returned(step, _call(run, step, inputs, key))
+        return Made(_checked(run, step, values), facts)
     except Unavailable as error:
         raise AttemptFailed(str(error), error) from None  # it is told itself
     except MainstemError:
@@ -81,22 +95,20 @@ def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str)
         raise AttemptFailed(f"{type(error).__name__}: {error}", _failure(step, error)) from error
 
 
-def _attempt_within(
-    seconds: float, run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str
-) -> dict[str, Output]:
+def _attempt_within(seconds: float, run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Made:
     from .processes import Died, TimeIsOver, call_within
 
     try:
-        outputs: dict[str, Output] = call_within(seconds, attempt_elsewhere, run, step, inputs, key)
+        made: Made = call_within(seconds, attempt_elsewhere, run, step, inputs, key)
     except (Died, TimeIsOver) as error:
         raise AttemptFailed(str(error), StepFailed(f"step {step.name} failed: {error}")) from None
-    return outputs
+    return made
 
 
-def attempt_elsewhere(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> dict[str, Output]:
-    """One attempt in a process that knows nothing of the run yet."""
+def attempt_elsewhere(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Made:
+    """One attempt in a process that knows nothing of the run yet; what it prints, its parent prints."""
     with using(run.environment):
-        return attempt(run, step, inputs, key)
+        return attempt(run, step, inputs, key, print)
 
 
 def _failure(step: PlannedStep, error: BaseException) -> MainstemError:
@@ -110,7 +122,7 @@ def _failure(step: PlannedStep, error: BaseException) -> MainstemError:
 
 def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Any:
     """What the step's function returns for its inputs, kwargs and what the runtime fills in."""
-    label = Label(run.id, run.time.isoformat(), key, run.plan.pipeline)
+    label = Label(run.id, run.time.isoformat(), key, run.plan.pipeline, step.name)
     if step.kind == "effect" and (found := step.ask(**step.kwargs)):
         if found.label.key == key:
             return found.value
@@ -118,7 +130,8 @@ def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -
             raise Declined(
                 f"{step.name}: run {found.label.run} started later and has written to the world: begin a new run"
             )
-    everything = {"date": run.plan.date, "label": label, "sources": run.start.sources}
+    stem = f"{run.bucket.prefix}data/{run.plan.pipeline}/{step.returned[0]}/{run.id}-{key[:8]}"
+    everything = {"date": run.plan.date, "label": label, "sources": run.start.sources, "stem": stem}
     filled_in = {name: everything[name] for name in step.filled_in}
     handed = [files.read(run.bucket, inputs[name], form) for name, form in zip(step.inputs, step.forms, strict=True)]
     return step.function(*handed, **step.kwargs, **filled_in)
@@ -164,7 +177,8 @@ def _conforming(run: Run, step: PlannedStep, name: str, stored: Output, table: p
         raise
     if not rejects:
         if found:
-            raise StepFailed(f"{step.name}: {schema.explained(name, table, rules, rows, found)}")
+            remedy = f'mend the step, or name a second output for such rows: "rejects": "bad_{name}"'
+            raise StepFailed(f"{step.name}: {schema.explained(name, table, rules, rows, found, remedy)}")
         return {name: stored}
     if not found:
         return {name: stored, rejects: _stored(run, rejects, schema.split(table.clear(), rules)[1].collect())}

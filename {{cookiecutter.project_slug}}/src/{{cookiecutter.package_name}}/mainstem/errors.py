@@ -67,7 +67,7 @@ class ModelError(MainstemError):
     """A model or a version of it is missing or cannot be used, or MLflow does not do what it was asked."""
 
 
-class Unavailable(ModelError):
+class Unavailable(MainstemError):
     """A server does not answer, or failed: a step that has `retries` tries again."""
 
 

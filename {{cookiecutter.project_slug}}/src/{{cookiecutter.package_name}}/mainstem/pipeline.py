@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
 __all__ = [
@@ -22,12 +24,17 @@ __all__ = [
     "Written",
     "ask_of",
     "check_needs",
+    "dated",
     "effect",
+    "estimate_of",
+    "estimated",
     "filled_in",
+    "is_dated",
     "kind_of",
     "needs",
     "reads_sources",
     "signature_of",
+    "stores_itself",
     "volatile",
 ]
 
@@ -88,15 +95,16 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Label:
-    """What an effect leaves in the world, so that a later attempt knows what is there.
+    """What a step leaves in the world, so that a later attempt knows what is there.
 
-    `run` and `started` (the store's time, ISO 8601) say which run of `pipeline` wrote, `key` with what it did.
+    `run` and `started` (the store's time, ISO 8601) say which run of `pipeline` wrote, `key` with what its `step` did.
     """
 
     run: str
     started: str
     key: str
     pipeline: str
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,10 +143,10 @@ def effect(ask: Ask) -> Callable[[_F], _F]:
     return mark
 
 
-def needs(check: Callable[[Any], None]) -> Callable[[_F], _F]:
+def needs(check: Callable[[Any, Mapping[str, Any]], None]) -> Callable[[_F], _F]:
     """Mark a step that its environment must have something for.
 
-    `check` is called with the environment before any step runs, and raises SettingsError.
+    `check` is called with the environment and the step's kwargs before any step runs, and raises a MainstemError.
     """
 
     def mark(function: _F) -> _F:
@@ -154,10 +162,42 @@ def reads_sources(function: _F) -> _F:
     return function
 
 
+def stores_itself(function: _F) -> _F:
+    """Mark a step that may put its first output into the bucket itself, under the key `stem`, and returns its Output.
+
+    That key is the step's own in this run, and the same for each attempt.
+    """
+    setattr(function, _STORES, True)
+    return function
+
+
+def dated(when: Callable[[Path, Mapping[str, Any]], bool]) -> Callable[[_F], _F]:
+    """Mark a step for which the data date counts only `when` that is true of the project's package and its kwargs."""
+
+    def mark(function: _F) -> _F:
+        setattr(function, _DATED, when)
+        return function
+
+    return mark
+
+
+def estimated(estimate: Callable[[Any, Mapping[str, Any], Any], str]) -> Callable[[_F], _F]:
+    """Mark a step of which something can be said before it runs, given the environment, its kwargs and the data date."""
+
+    def mark(function: _F) -> _F:
+        setattr(function, _ESTIMATE, estimate)
+        return function
+
+    return mark
+
+
 _KIND = "mainstem_kind"
 _ASK = "mainstem_ask"
 _NEEDS = "mainstem_needs"
 _SOURCES = "mainstem_sources"
+_STORES = "mainstem_stores"
+_DATED = "mainstem_dated"
+_ESTIMATE = "mainstem_estimate"
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:
@@ -169,19 +209,36 @@ def kind_of(function: Callable[..., Any]) -> Kind:
 def filled_in(function: Callable[..., Any], inputs: int) -> frozenset[str]:
     """The parameters behind a function's inputs that the runtime fills in.
 
-    The data date for whoever has a `date`, the label for an effect, the sources for what reads them.
+    The data date for whoever has a `date`, the label for what reaches out into the world, the sources for what reads
+    them, the key to store under for what does that itself.
     """
-    offered = {"date": True, "label": kind_of(function) == "effect", "sources": hasattr(function, _SOURCES)}
+    offered = {
+        "date": True,
+        "label": kind_of(function) != "plain",
+        "sources": hasattr(function, _SOURCES),
+        "stem": hasattr(function, _STORES),
+    }
     parameters = list(signature_of(function).parameters.values())
     free = {one.name for index, one in enumerate(parameters) if index >= inputs or one.kind is one.KEYWORD_ONLY}
     return frozenset(name for name, offer in offered.items() if offer and name in free)
 
 
-def check_needs(function: Callable[..., Any], environment: Any) -> None:
-    """Raise SettingsError where the environment has not what a function needs."""
-    check: Callable[[Any], None] | None = getattr(function, _NEEDS, None)
+def check_needs(function: Callable[..., Any], environment: Any, kwargs: Mapping[str, Any]) -> None:
+    """Raise a MainstemError where the environment has not what a function needs for its kwargs."""
+    check: Callable[[Any, Mapping[str, Any]], None] | None = getattr(function, _NEEDS, None)
     if check:
-        check(environment)
+        check(environment, kwargs)
+
+
+def estimate_of(function: Callable[..., Any]) -> Callable[[Any, Mapping[str, Any], Any], str] | None:
+    """What says something of a step before it runs; None where nothing does."""
+    return getattr(function, _ESTIMATE, None)
+
+
+def is_dated(function: Callable[..., Any], package: Path, kwargs: Mapping[str, Any]) -> bool:
+    """Whether the data date counts for a function that is given it."""
+    when: Callable[[Path, Mapping[str, Any]], bool] | None = getattr(function, _DATED, None)
+    return when is None or when(package, kwargs)
 
 
 def ask_of(function: Callable[..., Any]) -> Ask:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -14,10 +15,10 @@ from .checks import check, dependency_order, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, Schema, ask_of, check_needs, filled_in, kind_of, signature_of
+from .pipeline import Ask, Kind, Schema, ask_of, check_needs, filled_in, is_dated, kind_of, signature_of
 from .settings import Overlays
 
-__all__ = ["Plan", "PlannedStep", "freeze"]
+__all__ = ["Plan", "PlannedStep", "effective_kwargs", "freeze"]
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,8 @@ def freeze(
     shared = {"format": keys.FORMAT, **keys.environment_parts(environment)}
     planned = []
     for step in dependency_order(pipelines[name]):
-        check_needs(step["function"], environment)
-        kwargs = dict(step["kwargs"])
-        for layer in layers.values():
-            kwargs |= layer.get(name, {}).get(name_of(step), {})
+        kwargs = effective_kwargs(name, step, layers.values())
+        check_needs(step["function"], environment, kwargs)
         parts = {
             **shared,
             "function": code.qualified_name(step["function"]),
@@ -154,14 +153,22 @@ def freeze(
             "order": list(step["inputs"]),
             "outputs": list(step["outputs"]),
         }
-        planned.append(_planned(step, parts, date))
+        planned.append(_planned(step, parts, date, environment.project.package))
     return Plan(name, tuple(planned), date, keys.digest([[step.name, step.parts] for step in planned]))
 
 
-def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date) -> PlannedStep:
+def effective_kwargs(pipeline: str, step: Mapping[str, Any], layers: Iterable[Overlays]) -> dict[str, Any]:
+    """The kwargs of a step as declared, with what is laid over them."""
+    kwargs = dict(step["kwargs"])
+    for layer in layers:
+        kwargs |= layer.get(pipeline, {}).get(name_of(step), {})
+    return kwargs
+
+
+def _planned(step: Mapping[str, Any], parts: keys.Parts, date: datetime.date, package: Path) -> PlannedStep:
     function, inputs = step["function"], step["inputs"]
     fills = filled_in(function, len(inputs)) - parts["kwargs"].keys()
-    if "date" in fills:
+    if "date" in fills and is_dated(function, package, parts["kwargs"]):
         parts["date"] = date.isoformat()
     return PlannedStep(
         name=name_of(step),
@@ -198,4 +205,6 @@ def _form(annotation: Any) -> Form:
         module, kind = getattr(annotation, "__module__", ""), getattr(annotation, "__name__", "")
     if kind == "LazyFrame":
         return "lazy"
+    if kind == "Output" and (not module or module.endswith(".files")):
+        return "as it lies"
     return "pandas" if kind == "DataFrame" and module.partition(".")[0] in ("pd", "pandas") else "whole"

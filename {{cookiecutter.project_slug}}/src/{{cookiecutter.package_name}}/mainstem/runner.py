@@ -33,7 +33,7 @@ class Progress:
     """What a person watching a run is told of one step."""
 
     step: PlannedStep
-    state: Literal["waiting", "reused", "running", "done", "retry", "failed"]
+    state: Literal["waiting", "reused", "running", "note", "done", "retry", "failed"]
     record: Record | None = None
     reason: str = ""
 
@@ -168,7 +168,8 @@ def execute_step(run: Run, step: PlannedStep, watch: Watch, *, debug: bool = Fal
         watch(Progress(step, "reused", run.commit(step, late, inputs), "its inputs came out the same"))
         return False
     began = time.monotonic()
-    outputs = compute(run, step, inputs, key, lambda reason: watch(Progress(step, "retry", reason=reason)), debug=debug)
+    retrying = _telling(watch, step, "retry")
+    made = compute(run, step, inputs, key, retrying, _telling(watch, step, "note"), debug=debug)
     record = Record(
         step=step.name,
         run=run.id,
@@ -176,12 +177,18 @@ def execute_step(run: Run, step: PlannedStep, watch: Watch, *, debug: bool = Fal
         kind=step.kind,
         parts=parts,
         inputs={name: output.identity for name, output in inputs.items()},
-        outputs=outputs,
+        outputs=made.outputs,
         commit=run.environment.checkout.commit,
         seconds=round(time.monotonic() - began, 3),
+        facts=made.facts,
     )
     watch(Progress(step, "done", run.commit(step, record, inputs)))
     return True
+
+
+def _telling(watch: Watch, step: PlannedStep, state: Literal["note", "retry"]) -> Callable[[str], None]:
+    """What tells a watcher lines about a step."""
+    return lambda line: watch(Progress(step, state, reason=line))
 
 
 def _one_at_a_time(watch: Watch) -> Watch:
@@ -196,9 +203,12 @@ def _one_at_a_time(watch: Watch) -> Watch:
 
 
 def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> None:
-    """On local storage, a sample stands in for a source that nobody has brought yet."""
+    """On local storage, a sample stands in for a source that nobody has brought yet, and for a table of BigQuery."""
     if not environment.bucket.is_stand_in:
         return
+    if any(step.function is databases.query for step in plan.steps):
+        for name in (name for name in samples if "." in name):
+            databases.put_sample(name, samples[name])
     for name in dict.fromkeys(name for step in plan.steps for name in step.sources):
         if name in samples and newest_source(environment.bucket, name) is None:
             databases.store(name, samples[name]())

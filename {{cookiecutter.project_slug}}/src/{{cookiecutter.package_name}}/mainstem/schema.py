@@ -21,7 +21,7 @@ from . import keys
 from .errors import StepFailed, near
 from .pipeline import Schema
 
-__all__ = ["broken", "check_tables", "defects", "explained", "key_part", "returned", "split"]
+__all__ = ["broken", "check_tables", "defects", "explained", "faults", "key_part", "returned", "split"]
 
 _REASONS = "reasons"
 _SHOWN = 5
@@ -120,12 +120,13 @@ def _sorted_set(node: dict[str, Any]) -> dict[str, Any]:
 
 def check_tables(step: str, schema: Mapping[str, Schema], tables: Mapping[str, Any]) -> None:
     """Compare tables with the step's schema as far as that takes no row; raises StepFailed with all faults."""
-    faults = [f"  {fault}" for name, table in tables.items() for fault in _faults(name, table, schema[name])]
-    if faults:
-        raise StepFailed("\n".join((f"{step} returned what its schema does not allow:", *faults)))
+    found = [f"  {fault}" for name, table in tables.items() for fault in faults(name, table, schema[name])]
+    if found:
+        raise StepFailed("\n".join((f"{step} returned what its schema does not allow:", *found)))
 
 
-def _faults(output: str, table: object, wanted: Schema) -> Iterator[str]:
+def faults(output: str, table: object, wanted: Schema) -> Iterator[str]:
+    """What a table has that its schema does not allow, as far as that takes no row."""
     if not isinstance(table, pl.DataFrame | pl.LazyFrame):
         yield f"{output} is a {type(table).__name__}, its schema is for a table"
         return
@@ -174,7 +175,7 @@ def split(table: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> tuple[pl.LazyFra
 
 
 def explained(
-    output: str, table: pl.LazyFrame, rules: Mapping[str, pl.Expr], rows: int, found: Mapping[str, int]
+    output: str, table: pl.LazyFrame, rules: Mapping[str, pl.Expr], rows: int, found: Mapping[str, int], remedy: str
 ) -> str:
     """What a person is told of broken rules: how many rows each, the first of them, and the remedy."""
     bad = split(table, rules)[1].head(_SHOWN).collect()
@@ -183,5 +184,4 @@ def explained(
     with pl.Config(tbl_hide_dataframe_shape=True, fmt_str_lengths=80, fmt_table_cell_list_len=-1, tbl_width_chars=120):
         first = str(shown)
     counts = [f"  {name}: {count} of {rows} rows" for name, count in found.items()]
-    remedy = f'mend the step, or name a second output for such rows: "rejects": "bad_{output}"'
     return "\n".join((f"{output!r} breaks its rules:", *counts, first, remedy))

@@ -15,7 +15,7 @@ from .display.diff import table_lines
 from .environments import Checkout, Environment, Project
 from .plan import freeze
 from .records import State
-from .settings import Overlays, Settings, read_settings
+from .settings import BigQuery, Overlays, Settings, read_settings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,21 +40,24 @@ def temporary_environment(
     checkout: Checkout | None = None,
     kwargs: Overlays | None = None,
     package: Path | None = None,
+    tables: Mapping[str, pl.DataFrame] | None = None,
 ) -> Iterator[Environment]:
     """An environment of its own, by default `dev` with a bucket in memory; `databases` uses it.
 
-    `sources` are brought into its bucket first; `kwargs` are its overlays; `package` is the
-    project's folder.
+    `sources` are brought into its bucket first, as are the `tables` of BigQuery, by `dataset.table`;
+    `kwargs` are its overlays; `package` is the project's folder.
     """
     environment = Environment(
         checkout or Checkout("dev", "dev", "0" * 40),
-        Settings("local", "temporary", kwargs or {}),
+        Settings("local", "temporary", kwargs or {}, bigquery=BigQuery("temporary")),
         Project.of(package or Path(__file__).parents[1]),
         bucket or Bucket.memory(),
     )
     with environments.using(environment):
         for name, table in (sources or {}).items():
             databases.store(name, table)
+        for name, table in (tables or {}).items():
+            databases.put_sample(name, lambda table=table: table)  # type: ignore[misc]  # bound as it is now
         yield environment
 
 

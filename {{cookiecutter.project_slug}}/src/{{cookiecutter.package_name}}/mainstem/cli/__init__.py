@@ -23,6 +23,7 @@ from ..checks import collect
 from ..display.text import failure
 from ..environments import current, using
 from ..errors import Interrupted, MainstemError, as_users_see_it
+from ..notices import stop_all
 from .arguments import parser
 from .session import Session, print_to
 
@@ -34,7 +35,8 @@ def main(
 ) -> int:
     """Run the project's command; returns its exit code.
 
-    `samples` has a function for each source that a sample can stand in for, on local storage.
+    `samples` has a function for each source that a sample can stand in for, on local storage, and in `tables` one for
+    each of BigQuery's tables.
     """
     command_line = parser()
     options = command_line.parse_args(arguments)
@@ -50,7 +52,7 @@ def main(
         gc.freeze()  # the collector need not look through its modules
     try:
         environment = current(settings)
-        session = Session(environment, collect(pipelines), _public_functions(samples), options)
+        session = Session(environment, collect(pipelines), _samples(samples), options)
         # with --json, what steps print stays apart from the result
         with using(environment), redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = _command(options.command)(session)
@@ -60,6 +62,7 @@ def main(
         stopped = as_users_see_it(error)
         print_to(sys.stderr, failure(stopped, getattr(options, "pipeline", ""), _changes(options)))
         if stopped.exit_code == Interrupted.exit_code or isinstance(error.__context__, KeyboardInterrupt):
+            stop_all()
             _leave_steps(stopped.exit_code)
         return stopped.exit_code
     return session.exit_code
@@ -89,11 +92,13 @@ def _changes(options: argparse.Namespace) -> list[str]:
     return [*changes, f"--date={options.date}"] if getattr(options, "date", None) else changes
 
 
-def _public_functions(module: ModuleType | None) -> runner.Samples:
+def _samples(module: ModuleType | None) -> runner.Samples:
+    """The samples of a project: of sources by name, of tables by `dataset.table`."""
     names = vars(module) if module else {}
+    tables: dict[str, Callable[[], Any]] = names.get("tables", {})
     own = {
         name: value
         for name, value in names.items()
-        if getattr(value, "__module__", None) == getattr(module, "__name__", "")
+        if getattr(value, "__module__", None) == getattr(module, "__name__", "") and value not in tables.values()
     }
-    return {name: value for name, value in own.items() if callable(value) and not name.startswith("_")}
+    return {**{name: one for name, one in own.items() if callable(one) and not name.startswith("_")}, **tables}

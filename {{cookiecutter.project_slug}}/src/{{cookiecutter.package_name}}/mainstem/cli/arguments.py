@@ -122,7 +122,10 @@ def _add_data(commands: Any) -> None:
     _declare(data, "list", "data.list_sources", "list the sources in the bucket")
     bring = _declare(data, "add", "data.add", "bring a table from outside, as the newest version of a source")
     bring.add_argument("source", metavar="NAME")
-    bring.add_argument("file", type=Path, metavar="FILE", help="a .parquet or .csv file")
+    bring.add_argument("file", type=Path, metavar="FILE", help="a .parquet, .csv, .ndjson or .jsonl file")
+
+
+    _declare(commands, "sql", "queries.check_sql", "check the files in sql/: syntax, parameters, a run on the samples")
 
 
 def _add_models(commands: Any) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import records, runner, tracebacks
 from ..display import progress, runs
-from ..errors import SettingsError, StepFailed
+from ..errors import MainstemError, SettingsError, StepFailed
+from ..pipeline import estimate_of
+from ..plan import Plan
 from .session import Session
 
 __all__ = ["plan", "run"]
@@ -53,7 +55,19 @@ def plan(session: Session) -> dict[str, Any]:
     frozen = session.plan()
     situation = records.look(frozen, session.environment)
     decisions = records.decide(frozen, situation, session.request(frozen))
+    estimates = {one.step.name: said for one in decisions if (said := _estimate(session, frozen, one))}
     session.say(f"{frozen.pipeline} in {session.environment.title}")
-    session.say(runs.decisions(decisions))
+    session.say(runs.decisions(decisions, estimates))
     status = {one.step.name: {"status": one.status, "reasons": one.reasons} for one in decisions}
-    return {**frozen.exported(), "decisions": status}
+    return {**frozen.exported(), "decisions": status, "estimates": estimates}
+
+
+def _estimate(session: Session, frozen: Plan, decision: records.Decision) -> str:
+    """What can be said beforehand of a step that would run; where that fails, why."""
+    estimate = estimate_of(decision.step.function)
+    if estimate is None or decision.status not in ("run", "may run"):
+        return ""
+    try:
+        return estimate(session.environment, decision.step.kwargs, frozen.date)
+    except MainstemError as error:
+        return str(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,14 +18,27 @@ from ..errors import DatasetError
 from ..pipeline import reads_sources
 from . import files
 from .files import Output
+from .incoming import remember_origin
 from .objects import Bucket
 from .sources import newest_source, source_name
+from .warehouse import query, write_table
 
 if TYPE_CHECKING:
     from ..records import View
     from .bucket_files import BucketFiles
 
-__all__ = ["datasets", "exists", "filesystem", "load", "read", "refresh", "scan", "store"]
+__all__ = [
+    "datasets",
+    "exists",
+    "filesystem",
+    "load",
+    "query",
+    "read",
+    "refresh",
+    "scan",
+    "store",
+    "write_table",
+]
 
 _pinned: dict[tuple[Bucket, str], View | None] = {}
 
@@ -50,11 +63,11 @@ def scan(name: str, *, run: str | None = None) -> pl.LazyFrame:
     return frame
 
 
-def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
+def store(name: str, table: pl.DataFrame | pl.LazyFrame, origin: Mapping[str, str] | None = None) -> str:
     """Bring a table from outside into the bucket, as the newest version of a source.
 
     Returns its address. A version is created once and stays. Storing a `pl.DataFrame` equal to the
-    newest version changes nothing.
+    newest version changes nothing. `origin` says where it comes from, which `data list` shows.
     """
     bucket = current().bucket
     source_name(name)
@@ -63,11 +76,21 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame) -> str:
     if own and isinstance(table, pl.DataFrame) and _same(table, files.read(bucket, own)):
         return bucket.uri(own.path)
     version = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
+    stem = f"{bucket.prefix}sources/{name}/{version}"
+    if origin:
+        remember_origin(bucket, stem, origin)
     if isinstance(table, pl.DataFrame):
-        return bucket.uri(files.write(bucket, f"{bucket.prefix}sources/{name}/{version}", table).path)
+        return bucket.uri(files.write(bucket, stem, table).path)
     # A query that breaks off can leave a table behind, and in the folder of the source that would be its newest.
     stored = files.write(bucket, f"{bucket.prefix}temporary/{name}-{version}", table)
-    return bucket.uri(bucket.move(stored.path, f"{bucket.prefix}sources/{name}/{version}.parquet"))
+    return bucket.uri(bucket.move(stored.path, f"{stem}.parquet"))
+
+
+def put_sample(name: str, sample: Callable[[], pl.DataFrame]) -> None:
+    """On local storage, have a sample stand in for BigQuery's table `dataset.table`, unless it is there."""
+    from . import local_tables
+
+    local_tables.put_sample(current().bucket, name, sample)
 
 
 def exists(name: str) -> bool:

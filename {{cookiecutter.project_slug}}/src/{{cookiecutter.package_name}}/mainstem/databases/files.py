@@ -21,14 +21,15 @@ from .pictures import Picture, picture_of
 
 __all__ = ["Form", "NotStorable", "Output", "in_place", "is_unchanged", "read", "write"]
 
-Form = Literal["lazy", "whole", "pandas"]
-"""How a table is handed over: as `pl.LazyFrame`, `pl.DataFrame` or `pandas.DataFrame`."""
+Form = Literal["lazy", "whole", "pandas", "as it lies"]
+"""How a table is handed over: as `pl.LazyFrame`, `pl.DataFrame`, `pandas.DataFrame`, or as what is known of it."""
 
 # Up to this size a table is encoded in memory, and its identity is its content. A larger one
 # streams to the bucket, and its identity is its path.
 _IN_HAND = 256 * 2**20
 # Up to this size an object comes in one request, where Polars asks for its parts side by side.
 _AT_ONCE = 4 * 2**20
+_TEXT = (".csv", ".ndjson", ".jsonl")
 
 
 class NotStorable(TypeError):
@@ -40,7 +41,8 @@ class Output:
     """One dataset as an object of the bucket.
 
     `identity` stands for the exact object: the SHA-256 of its bytes where they were in hand, else
-    its path, which is never written twice. `rows` and `columns` (name to type) are a table's.
+    its path, which is never written twice. `rows` and `columns` (name to type) are a table's. A
+    path that ends in a slash is a folder, in which the table lies in several objects.
     """
 
     path: str
@@ -75,18 +77,23 @@ def write(bucket: Bucket, stem: str, value: Any) -> Output:
     return replace(_in_hand(bucket, key, data), rows=value.height, columns=_columns(pl.read_parquet_schema(data)))
 
 
-def in_place(bucket: Bucket, key: str, rows: int | None = None) -> Output:
-    """A table that lies in the bucket already, as the path at its present version; its `rows` where they are known."""
-    stat = bucket.stat(key)
+def in_place(bucket: Bucket, path: str, rows: int | None = None) -> Output:
+    """A table that lies in the bucket already, as the path at its present version.
+
+    Its `rows` are counted where they are not known, but those of text, which would have to be read for it. The path may
+    be a folder or a pattern. Raises DatasetError where there is no table, or one that cannot be read.
+    """
+    stat = bucket.stat(path)
     if stat is None:
-        raise DatasetError(f"{bucket.uri(key)} is missing from the bucket")
+        raise DatasetError(f"{bucket.uri(path)} is missing from the bucket")
     try:
-        table = bucket.scan(key)
-        rows = table.select(pl.len()).collect().item() if rows is None else rows
+        table = bucket.scan(path)
         columns = _columns(table.collect_schema())
+        if rows is None and not path.endswith(_TEXT):
+            rows = table.select(pl.len()).collect().item()
     except pl.exceptions.PolarsError as error:
-        raise DatasetError(f"{bucket.uri(key)} is no parquet file that can be read, take it away: {error}") from None
-    return Output(key, f"{key}@{stat.etag}", stat.size, stat.etag, rows, columns, stat.version)
+        raise DatasetError(f"{bucket.uri(path)} is no table that can be read, take it away: {error}") from None
+    return Output(path, f"{path}@{stat.etag}", stat.size, stat.etag, rows, columns, stat.version)
 
 
 def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
@@ -94,7 +101,9 @@ def read(bucket: Bucket, output: Output, form: Form = "whole") -> Any:
 
     Raises DatasetError when it is missing, damaged, or was replaced since.
     """
-    if not output.path.endswith(".parquet"):
+    if form == "as it lies":
+        return output
+    if output.columns is None:
         return _decode(bucket, output)
     if form != "lazy" and _has_hash(output) and output.size <= _AT_ONCE:
         whole = pl.read_parquet(_content(bucket, output))

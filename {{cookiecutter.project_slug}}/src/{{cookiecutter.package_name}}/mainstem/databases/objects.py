@@ -15,6 +15,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, GenericError
 
 from ..errors import DatasetError
+from . import patterns
 from .storages import CloudStorage, Directory, Memory, Storage
 
 if TYPE_CHECKING:
@@ -133,9 +134,13 @@ class Bucket:
         """
         return self.storage.sink(self._writable(key), frame)
 
-    def scan(self, key: str) -> pl.LazyFrame:
-        """A table, read as far as it is needed."""
-        return self.storage.scan(self._readable(key))
+    def scan(self, path: str) -> pl.LazyFrame:
+        """A table, read as far as it is needed; it may lie in several objects, of a folder or a pattern.
+
+        Raises DatasetError where there are none, or they differ in format.
+        """
+        keys = [stat.key for stat in self.objects(path)] if patterns.is_many(path) else [self._readable(path)]
+        return self.storage.scan(keys, patterns.format_of(self.uri(path), keys), patterns.root(path))
 
     def open(self, key: str) -> BinaryIO:
         """An object as a file to read."""
@@ -155,12 +160,20 @@ class Bucket:
             raise DatasetError(f"{self.uri(key)} is missing from the bucket")
         return found
 
-    def stat(self, key: str) -> Stat | None:
-        """What the store says of one object, or None where there is none."""
+    def stat(self, path: str) -> Stat | None:
+        """What the store says of one object, or of those of a folder or pattern together; None where there is none."""
+        if patterns.is_many(path):
+            found = self.objects(path)
+            size, etag = patterns.together(found)
+            return Stat(path, size, etag, max(stat.time for stat in found)) if found else None
         try:
-            return self._stat(obstore.head(self.storage.store, self._readable(key)))
+            return self._stat(obstore.head(self.storage.store, self._readable(path)))
         except FileNotFoundError:
             return None
+
+    def objects(self, path: str) -> list[Stat]:
+        """The tables that a folder or a pattern stands for, sorted by key."""
+        return patterns.matching(path, self.list(patterns.root(path)))
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in a folder, sorted."""
@@ -184,7 +197,8 @@ class Bucket:
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""
-        return f"{self.storage.address}/{self._visible(key)}"
+        self._visible(patterns.root(key) if patterns.is_many(key) else key)
+        return f"{self.storage.address}/{key}"
 
     def _stat(self, meta: ObjectMeta) -> Stat:
         etag = self.storage.etag(meta["path"], meta["e_tag"] or "")

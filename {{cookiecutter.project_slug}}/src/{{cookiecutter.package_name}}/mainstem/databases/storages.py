@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = ["CloudStorage", "Directory", "Memory", "Storage", "keep_off_disk"]
 
 # For one request. Polars has none of its own; that of obstore is too short for a large object over a thin line.
 _TIMEOUT = "300s"
+# How many rows of a CSV or NDJSON file tell the types of its columns.
+_LOOKED_AT = 10_000
 
 
 class Storage(Protocol):
@@ -55,8 +58,8 @@ class Storage(Protocol):
         """What tells the present version of an object from any other, where obstore has `given` this."""
         ...
 
-    def scan(self, key: str) -> pl.LazyFrame:
-        """A parquet object, read as far as it is needed."""
+    def scan(self, keys: Sequence[str], kind: str, root: str) -> pl.LazyFrame:
+        """A table in objects of one format, read as far as it is needed; below `root` folders may be partitions."""
         ...
 
     def sink(self, key: str, frame: pl.LazyFrame) -> int | None:
@@ -88,8 +91,13 @@ class Memory:
     def etag(self, key: str, given: str) -> str:  # noqa: ARG002, D102
         return given
 
-    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
-        return pl.scan_parquet(self.open(key))
+    def scan(self, keys: Sequence[str], kind: str, root: str) -> pl.LazyFrame:  # noqa: D102
+        if not _is_partitioned(keys, root):
+            return _scan([self.open(key) for key in keys], kind)
+        for key in keys:  # the folders tell columns
+            (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / key).write_bytes(self.open(key).read())
+        return _scan([str(self.folder / key) for key in keys], kind, f"{self.folder}/{root}")
 
     def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         table = frame.collect()
@@ -145,8 +153,9 @@ class Directory:
         except FileNotFoundError:
             return given
 
-    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
-        return pl.scan_parquet(self.path / key, glob=False)
+    def scan(self, keys: Sequence[str], kind: str, root: str) -> pl.LazyFrame:  # noqa: D102
+        partitions = f"{self._folder}{root}" if _is_partitioned(keys, root) else None
+        return _scan([self._folder + key for key in keys], kind, partitions)
 
     def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         # A directory shows what is half written, so that is done under another name.
@@ -193,8 +202,9 @@ class CloudStorage:
     def etag(self, key: str, given: str) -> str:  # noqa: ARG002, D102
         return given
 
-    def scan(self, key: str) -> pl.LazyFrame:  # noqa: D102
-        return pl.scan_parquet(f"{self.address}/{key}", glob=False, **self._polars_options)
+    def scan(self, keys: Sequence[str], kind: str, root: str) -> pl.LazyFrame:  # noqa: D102
+        partitions = f"{self.address}/{root}" if _is_partitioned(keys, root) else None
+        return _scan([f"{self.address}/{key}" for key in keys], kind, partitions, **self._polars_options)
 
     def sink(self, key: str, frame: pl.LazyFrame) -> int | None:  # noqa: D102
         return _sink(frame, f"{self.address}/{key}", **self._polars_options)
@@ -227,6 +237,23 @@ class CloudStorage:
     def _for_polars(self) -> tuple[dict[str, str], int | None]:
         token, expires = self.credentials.token()
         return {"bearer_token": token}, None if expires is None else int(expires.timestamp())
+
+
+def _is_partitioned(keys: Sequence[str], root: str) -> bool:
+    """Whether folders below `root` are named as Hive names those of partitions, `year=2026`."""
+    return any("=" in key[len(root) :].rpartition("/")[0] for key in keys)
+
+
+def _scan(files: list[Any], kind: str, partitions: str | None = None, **options: Any) -> pl.LazyFrame:
+    """A table in files of one format; of its types in text, many rows are looked at."""
+    if kind == "csv":
+        return pl.scan_csv(files, glob=False, try_parse_dates=True, infer_schema_length=_LOOKED_AT, **options)
+    if kind == "ndjson":
+        return pl.scan_ndjson(files, infer_schema_length=_LOOKED_AT, **options)
+    table = pl.scan_parquet(files, glob=False, hive_partitioning=partitions is not None, **options)
+    # Polars takes each folder for a partition that is named so, also those above.
+    above = [part.partition("=")[0] for part in (partitions or "").split("/") if "=" in part]
+    return table.drop(above) if above else table
 
 
 def _sink(frame: pl.LazyFrame, path: str, **options: Any) -> int | None:

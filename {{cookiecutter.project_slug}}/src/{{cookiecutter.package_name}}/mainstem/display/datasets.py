@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -11,6 +11,7 @@ import polars as pl
 from .. import databases, tables
 from ..databases import files
 from ..databases.files import Output
+from ..databases.incoming import origin_of
 from ..databases.pictures import Picture
 from ..databases.sources import sources_in
 from ..environments import Environment
@@ -19,7 +20,7 @@ from ..lineage import seen
 from .text import Shown, address, bytes_of, cell, columns, size
 from .why import made_by, producer
 
-__all__ = ["all_datasets", "dataset", "sources", "table_file"]
+__all__ = ["all_datasets", "dataset", "sources"]
 
 _ROWS = 10
 _FEW = 1_000_000  # rows of which distinct values are counted
@@ -34,7 +35,9 @@ def all_datasets(environment: Environment) -> Shown:
 def sources(environment: Environment) -> Shown:
     """The newest version of each source."""
     found = sources_in(environment.bucket)
-    return _inventory(environment, found, f"no sources in {environment.title} yet")
+    origins = {name: origin_of(environment.bucket, output) for name, output in found.items()}
+    text, facts = _inventory(environment, found, f"no sources in {environment.title} yet", origins)
+    return text, {name: {**told, "origin": origins[name]} for name, told in facts.items()}
 
 
 def dataset(environment: Environment, name: str) -> Shown:
@@ -79,21 +82,17 @@ def _table(table: pl.LazyFrame, output: Output) -> Shown:
     return text, facts
 
 
-def table_file(path: Path) -> pl.DataFrame:
-    """A table in a file outside the bucket; raises DatasetError for a file that is none."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, glob=False)
-        if path.suffix == ".csv":
-            return pl.read_csv(path, try_parse_dates=True, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from None
-    raise DatasetError(f"{path} is neither .parquet nor .csv: convert it first")
-
-
-def _inventory(environment: Environment, found: dict[str, Output], otherwise: str) -> Shown:
+def _inventory(
+    environment: Environment,
+    found: dict[str, Output],
+    otherwise: str,
+    origins: Mapping[str, Mapping[str, str]] | None = None,
+) -> Shown:
     bucket = environment.bucket
     rows = [[name, size(output), address(bucket, output)] for name, output in found.items()]
+    for row in rows if origins else ():
+        told = (origins or {})[row[0]]
+        row.append(f"{told['file']}, brought by {told['by']}" if told else "")
     facts = {
         name: {"uri": bucket.uri(output.path), "rows": output.rows, "bytes": output.size}
         for name, output in found.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..databases.files import Output
@@ -40,9 +40,10 @@ def outcome_json(done: Outcome) -> dict[str, Any]:
     }
 
 
-def decisions(found: Sequence[Decision]) -> str:
-    """A plan: each step, what happens to it, and why."""
-    return columns([["", one.status, one.step.name, "; ".join(one.reasons)] for one in found])
+def decisions(found: Sequence[Decision], estimates: Mapping[str, str]) -> str:
+    """A plan: each step, what happens to it and why, and what is known beforehand of what it will do."""
+    told = ([*one.reasons, *filter(None, [estimates.get(one.step.name)])] for one in found)
+    return columns([["", one.status, one.step.name, "; ".join(why)] for one, why in zip(found, told, strict=True)])
 
 
 def runs(environment: Environment, pipeline: str, last: int) -> Shown:

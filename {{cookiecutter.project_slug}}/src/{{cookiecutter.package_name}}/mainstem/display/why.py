@@ -68,6 +68,7 @@ def _told(here: Seen, dataset: str, done: set[str]) -> Facts:
         "reasons": here.reasons(record),
         "kwargs": record.parts.get("kwargs", {}),
         "files": sorted(record.parts.get("files", {})),
+        "facts": record.facts,
         "found": {name: _value(here, one) for name, one in small.items()},
         "sources": {name: path.rpartition("/")[2].removesuffix(".parquet") for name, path in sources.items()},
         "inputs": [
@@ -109,6 +110,7 @@ def _lines(facts: Facts, depth: int) -> Iterator[str]:
             "it ran because": "; ".join(facts["reasons"]),
             "with": ", ".join(f"{name}={_json(value)}" for name, value in facts["kwargs"].items()),
             "files": ", ".join(facts["files"]),
+            **facts["facts"],
         }
         told |= {f"{name} is": _json(value) for name, value in facts["found"].items()}
         told |= {f"source {name}": f"version {version}" for name, version in facts["sources"].items()}

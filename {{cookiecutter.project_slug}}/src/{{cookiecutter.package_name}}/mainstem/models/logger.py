@@ -15,7 +15,7 @@ import polars as pl
 
 from .. import environments
 from ..databases.pictures import picture_of
-from ..errors import ModelError
+from ..errors import ModelError, Unavailable
 from . import flavours
 from .tracking import Tracking
 
@@ -62,7 +62,7 @@ class MlLogger:
         """End it, as failed where the block raised; that MLflow cannot be told then is not worth another error."""
         try:
             self.tracking.set_terminated(self.run, "FAILED" if kind else "FINISHED")
-        except ModelError:
+        except (ModelError, Unavailable):
             if kind is None:
                 raise
 

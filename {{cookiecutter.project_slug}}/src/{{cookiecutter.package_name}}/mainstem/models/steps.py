@@ -6,7 +6,7 @@ import datetime
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import polars as pl
@@ -27,7 +27,7 @@ def _newest(*, name: str) -> Written | None:
     """The label of the newest version that a run has registered here, and what its step returned."""
     for version in Registry(current()).own(name):
         if "key" in version.tags:
-            label = Label(*(version.tags[part] for part in ("run", "started", "key", "pipeline")))
+            label = Label(**{part.name: version.tags.get(part.name, "") for part in fields(Label)})
             return Written(label, _told(version))
     return None
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -147,7 +147,7 @@ def _alone_in(folder: Path | None) -> Iterator[None]:
         yield
 
 
-def check_place(environment: Environment) -> None:
+def check_place(environment: Environment, _: Mapping[str, Any] | None = None) -> None:
     """Raise SettingsError where environments.toml does not say where MLflow is, and it has to."""
     if not environment.settings.mlflow and not environment.bucket.is_stand_in:
         raise SettingsError(

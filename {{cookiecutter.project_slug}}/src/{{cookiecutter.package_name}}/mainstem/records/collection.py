@@ -184,7 +184,7 @@ def _referred(places: Iterable[_Place], given_up: set[str], keep: int | None = N
 def _objects(places: Iterable[_Place]) -> dict[str, list[Stat]]:
     """What lies in the data folder of each pipeline that has a view to mark a collection with."""
     marked = (place.state for place in places if place.views)
-    return {state.folder: state.bucket.list(f"{state.prefix}data/{state.pipeline}") for state in marked}
+    return {state.folder: state.bucket.list(state.data.rstrip("/")) for state in marked}
 
 
 def _garbage(
@@ -199,8 +199,10 @@ def _garbage(
     for place in places:
         folder = place.state.folder
         for stat in objects.get(folder, ()):
-            run = stat.key.rpartition("/")[2].rpartition("-")[0]
-            if stat.key not in referred.paths and (folder, run) not in referred.live:
+            dataset, _, below = stat.key.removeprefix(place.state.data).partition("/")
+            made_by, *parts = below.split("/")
+            path = f"{place.state.data}{dataset}/{made_by}/" if parts else stat.key  # a folder stays whole
+            if path not in referred.paths and (folder, made_by.rpartition("-")[0]) not in referred.live:
                 gone.append(stat)
         for run, found in place.runs.items() if folder in objects else ():
             if (folder, run) not in spared:

@@ -55,7 +55,7 @@ class Record(Document):
     """A step record: commits a step within its run.
 
     `parts` are what the key was made of. `inputs` and `outputs` go by dataset; an input is the
-    identity it had.
+    identity it had. `facts` are what a step that works elsewhere has noted.
     """
 
     step: str
@@ -67,6 +67,7 @@ class Record(Document):
     outputs: dict[str, Output]
     commit: str
     seconds: float
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

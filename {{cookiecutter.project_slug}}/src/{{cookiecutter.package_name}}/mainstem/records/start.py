@@ -19,6 +19,7 @@ import polars as pl
 from .. import __version__, keys
 from ..databases.files import Output, is_unchanged
 from ..databases.objects import Bucket, Stat
+from ..databases.patterns import is_many
 from ..databases.sources import newest_source
 from ..environments import Environment
 from ..errors import DatasetError
@@ -72,7 +73,9 @@ class Situation:
     def shows(self, output: Output) -> bool:
         """Whether an object is there as it was made; where the list tells another etag, the object itself is asked."""
         stat = self.present.get(output.path)
-        return stat is not None and (output.is_of(stat) or is_unchanged(self.bucket, output))
+        if stat is None:
+            return is_many(output.path) and is_unchanged(self.bucket, output)
+        return output.is_of(stat) or is_unchanged(self.bucket, output)
 
 
 @dataclass(frozen=True)

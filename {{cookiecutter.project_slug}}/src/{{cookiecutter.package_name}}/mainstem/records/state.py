@@ -25,6 +25,7 @@ class State:
         self.pipeline = pipeline
         self.prefix = bucket.prefix if prefix is None else prefix
         self.folder = f"{self.prefix}state/{pipeline}"
+        self.data = f"{self.prefix}data/{pipeline}/"
         # What was read, or made here: none of it ever changes.
         self._views: dict[int, View] = {}
         self._starts: dict[str, Start] = {}
