@@ -56,6 +56,13 @@ def projects(session: nox.Session) -> None:
 
 
 @nox.session
+def spark(session: nox.Session) -> None:
+    """Run Spark steps on a real Spark on this machine: needs Java 17 or 21."""
+    install(session, "spark")
+    session.run("pytest", "tests/spark/test_real_spark.py", *session.posargs)
+
+
+@nox.session
 def explore(session: nox.Session) -> None:
     """Crash the protocol at 10,000 points, in random interleavings of real runs: -- --seed N for others."""
     install(session, "test")

@@ -20,7 +20,6 @@ ENVIRONMENTS = """\
 storage = "local"
 cloud_project = "acme-{name}"
 bucket = "{bucket}-{name}"
-service_account = "runner@acme-{name}.iam.gserviceaccount.com"
 """
 
 

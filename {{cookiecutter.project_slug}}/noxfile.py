@@ -59,6 +59,18 @@ def mlflow(session: nox.Session) -> None:
     command(session, "model", "ui")
 
 
+@nox.session(python=False)
+def sql(session: nox.Session) -> None:
+    """Check the files in sql/: syntax, parameters, a run on the samples."""
+    command(session, "sql")
+
+
+@nox.session(python=False)
+def login(session: nox.Session) -> None:
+    """Say who you are in the cloud, and what is missing."""
+    command(session, "login")
+
+
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, imports and likely bugs."""

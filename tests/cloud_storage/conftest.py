@@ -13,7 +13,7 @@ from tests.cloud_storage.server import CloudStorage
 
 if TYPE_CHECKING:
     import gcsfs
-    from google.cloud import storage  # type: ignore[import-untyped]  # ships no hints
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # ships no hints
     from obstore.store import GCSCredential
 
 TOKENS: dict[str, str | None] = {"open": None, "acme-dev": "token-dev", "acme-main": "token-main"}
@@ -72,12 +72,12 @@ def files(server: CloudStorage, monkeypatch: pytest.MonkeyPatch) -> gcsfs.GCSFil
 
 
 @pytest.fixture
-def google(server: CloudStorage) -> Iterator[storage.Client]:
+def google(server: CloudStorage) -> Iterator[Client]:
     """All buckets, by google-cloud-storage, without a token."""
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
+    from google.cloud.storage import Client
 
-    client = storage.Client(
+    client = Client(
         project="p",
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": server.endpoint},

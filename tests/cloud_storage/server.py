@@ -104,9 +104,9 @@ class CloudStorage:
         """The key file, in this folder, of a new service account for a bucket."""
         return self.write_account(folder / f"{bucket}.service-account.json", bucket, expires_in)
 
-    def write_account(self, path: Path, bucket: str, expires_in: int = 3600) -> Path:
+    def write_account(self, path: Path, bucket: str, expires_in: int = 3600, email: str = "") -> Path:
         """Write the key file of a new service account for a bucket."""
-        return self.service.tokens.write_account(path, bucket, self.endpoint, expires_in)
+        return self.service.tokens.write_account(path, bucket, self.endpoint, expires_in, email)
 
     def expire_tokens(self) -> None:
         """From now on no access token that was given out is good any more."""
@@ -121,12 +121,14 @@ class CloudStorage:
         self._log(call, at, answer, fault)
         return answer, fault
 
-    def _apply(self, call: Call) -> tuple[Answer | None, Fault | None, Place]:
-        api: Api = xml_api
+    def api(self, call: Call) -> Api:
+        """What serves a request."""
         if call.path == TOKEN:
-            api = token_api
-        elif call.path.startswith(json_api.ROOTS):
-            api = json_api
+            return token_api
+        return json_api if call.path.startswith(json_api.ROOTS) else xml_api
+
+    def _apply(self, call: Call) -> tuple[Answer | None, Fault | None, Place]:
+        api = self.api(call)
         fault: Fault | None = None
         at = Place("", "")
         answer: Answer | None

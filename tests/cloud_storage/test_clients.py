@@ -14,7 +14,7 @@ from tests.cloud_storage.server import CloudStorage
 
 if TYPE_CHECKING:
     import gcsfs
-    from google.cloud import storage  # type: ignore[import-untyped]  # ships no hints
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # ships no hints
 
 STRANGE = ["with space.txt", "ünï/日本.txt", "a%2Fb", "a+b&c=d?e#f", "x/../y", "tilde~'quote\"<&>.txt"]
 LARGE = bytes(range(256)) * 40_000  # 10 MB
@@ -93,7 +93,7 @@ def test_obstore_uploads_in_parts(store: GCSStore, server: CloudStorage) -> None
 
 @pytest.mark.parametrize("key", STRANGE)
 def test_an_unusual_key_is_the_same_to_all_clients(
-    key: str, google: storage.Client, files: gcsfs.GCSFileSystem, store: GCSStore
+    key: str, google: Client, files: gcsfs.GCSFileSystem, store: GCSStore
 ) -> None:
     google.bucket("open").blob(key).upload_from_string(b"there")
     assert [blob.name for blob in google.list_blobs("open")] == [key]
@@ -105,7 +105,7 @@ def test_an_unusual_key_is_the_same_to_all_clients(
         assert bytes(obstore.get(store, key).bytes()) == b"there"
 
 
-def test_an_empty_object_is_an_object(google: storage.Client, files: gcsfs.GCSFileSystem, store: GCSStore) -> None:
+def test_an_empty_object_is_an_object(google: Client, files: gcsfs.GCSFileSystem, store: GCSStore) -> None:
     obstore.put(store, "nothing", b"")
     assert bytes(obstore.get(store, "nothing").bytes()) == b""
     assert google.bucket("open").blob("nothing").download_as_bytes() == b""
@@ -136,7 +136,7 @@ def test_polars_tells_a_stranger_from_a_missing_object(server: CloudStorage) -> 
         pl.scan_parquet("gs://acme-dev/a.parquet", **options(server, "token-dev")).collect()
 
 
-def test_google_cloud_storage_writes_on_conditions(google: storage.Client) -> None:
+def test_google_cloud_storage_writes_on_conditions(google: Client) -> None:
     from google.api_core.exceptions import NotFound, PreconditionFailed
 
     blob = google.bucket("open").blob("folder/a.txt")
@@ -159,7 +159,7 @@ def test_google_cloud_storage_writes_on_conditions(google: storage.Client) -> No
         blob.delete()
 
 
-def test_google_cloud_storage_resumes_composes_rewrites_and_batches(google: storage.Client) -> None:
+def test_google_cloud_storage_resumes_composes_rewrites_and_batches(google: Client) -> None:
     bucket = google.bucket("open")
     blob = bucket.blob("large", chunk_size=1 << 20)
     with blob.open("wb") as file:
@@ -178,7 +178,7 @@ def test_google_cloud_storage_resumes_composes_rewrites_and_batches(google: stor
     assert list(google.list_blobs("open")) == []
 
 
-def test_google_cloud_storage_lists_pages_and_buckets(google: storage.Client) -> None:
+def test_google_cloud_storage_lists_pages_and_buckets(google: Client) -> None:
     from google.api_core.exceptions import Conflict, NotFound
 
     created = google.create_bucket("created")
@@ -220,7 +220,7 @@ def test_gcsfs_creates_a_file_once(files: gcsfs.GCSFileSystem) -> None:
 
 
 def test_pyarrow_reads_and_writes_tables(server: CloudStorage) -> None:
-    import pyarrow as pa  # type: ignore[import-untyped]  # ships no hints
+    import pyarrow as pa
     from pyarrow import fs, parquet
 
     store = fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=server.endpoint.removeprefix("http://"))

@@ -161,9 +161,9 @@ def test_obstore_signs_tokens_of_its_own_with_the_key_of_a_service_account(serve
 @pytest.mark.usefixtures("account")
 def test_google_cloud_storage_works_as_a_service_account(server: CloudStorage) -> None:
     from google.api_core.exceptions import Forbidden
-    from google.cloud import storage  # type: ignore[import-untyped]  # ships no hints
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # ships no hints
 
-    with closing(storage.Client(client_options={"api_endpoint": server.endpoint})) as client:
+    with closing(Client(client_options={"api_endpoint": server.endpoint})) as client:
         blob = client.bucket("acme-dev").blob("a")
         blob.upload_from_string("1")
         server.expire_tokens()

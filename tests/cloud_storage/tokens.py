@@ -36,6 +36,7 @@ class Issued:
 
     bucket: str
     expires: float
+    email: str = ""
 
 
 class Tokens:
@@ -72,6 +73,18 @@ class Tokens:
         with self._lock:
             self._fixed[bucket] = token
 
+    def owner(self, token: str | None) -> str:
+        """Which service account a token is good for; refuse with 401 any other."""
+        with self._lock:
+            issued = self._issued.get(token or "")
+        if issued is None or issued.expires <= time.monotonic():
+            raise Refused(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        return issued.email
+
+    def add_account(self, email: str, bucket: str, expires_in: int = 3600) -> None:
+        """A service account without a key file."""
+        self._accounts[email] = Account(email, bucket, expires_in)
+
     def expire(self) -> None:
         """From now on no token that was given out is good any more."""
         with self._lock:
@@ -92,10 +105,10 @@ class Tokens:
         with self._lock:
             account = self._accounts[email]
             token = f"ya29.{secrets.token_urlsafe(24)}"
-            self._issued[token] = Issued(account.bucket, time.monotonic() + account.expires_in)
+            self._issued[token] = Issued(account.bucket, time.monotonic() + account.expires_in, email)
         return token, account.expires_in
 
-    def write_account(self, path: Path, bucket: str, endpoint: str, expires_in: int) -> Path:
+    def write_account(self, path: Path, bucket: str, endpoint: str, expires_in: int, email: str = "") -> Path:
         """Write the key file of a new service account for a bucket."""
         # Only here, for the key that google-auth signs with: the standard library makes none.
         from cryptography.hazmat.primitives import serialization
@@ -105,7 +118,7 @@ class Tokens:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        email = f"{bucket}-{secrets.token_hex(4)}@loopback.iam.gserviceaccount.com"
+        email = email or f"{bucket}-{secrets.token_hex(4)}@loopback.iam.gserviceaccount.com"
         content = {
             "type": "service_account",
             "project_id": "loopback",
@@ -117,5 +130,5 @@ class Tokens:
             "universe_domain": "googleapis.com",
         }
         path.write_text(json.dumps(content), encoding="utf-8")
-        self._accounts[email] = Account(email, bucket, expires_in)
+        self.add_account(email, bucket, expires_in)
         return path

@@ -60,12 +60,12 @@ def main() -> None:
     """Store the sources."""
     sys.path.insert(0, str(RUNTIME.parent))
     from mainstem import databases, testing
-    from mainstem.credentials import default_credentials
+    from mainstem.credentials import acting_as
     from mainstem.databases.objects import Bucket
     from mainstem.databases.storages import CloudStorage
 
     bucket, endpoint, rows = sys.argv[1:]
-    storage = CloudStorage(bucket, default_credentials(), endpoint)
+    storage = CloudStorage(bucket, acting_as(""), endpoint)
     with testing.temporary_environment(bucket=Bucket(storage)):
         databases.store("zones", zones())
         databases.store("trips", trips(int(rows)))

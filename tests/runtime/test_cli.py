@@ -356,7 +356,7 @@ def test_a_plan_changes_nothing(call: Call, capsys: Capture) -> None:
 
 
 JSON: list[tuple[list[str], Any]] = [
-    (["plan", "training"], ["date", "decisions", "digest", "pipeline", "steps"]),
+    (["plan", "training"], ["date", "decisions", "digest", "estimates", "pipeline", "steps"]),
     (["run", "training"], ["datasets", "executed", "pipeline", "run", "view"]),
     (["show"], ["training.clean", "training.raw", "training.sum"]),
     (["show", "sum"], ["bytes", "dataset", "made_by", "uri", "value"]),

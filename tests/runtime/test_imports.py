@@ -14,12 +14,14 @@ from tests.baked import RUNTIME
 
 FILES = {path.relative_to(RUNTIME.parent).as_posix(): path for path in RUNTIME.rglob("*.py")}
 MODULES = sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in FILES)
-ON_DEMAND = {"mainstem.databases.bucket_files"}  # for whoever asks for it, and so for fsspec
+# for whoever asks for it, and so for fsspec; with the first client, and so for google-auth
+ON_DEMAND = {"mainstem.databases.bucket_files", "mainstem.credentials.identity"}
 SLOW = [
     "airflow",
     "altair",
     "fsspec",
     "gcsfs",
+    "google.auth",
     "google.cloud.bigquery",
     "google.cloud.storage",
     "jinja2",

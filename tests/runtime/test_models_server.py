@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mainstem import databases, models, testing
 from mainstem.databases.objects import Bucket
-from mainstem.errors import ModelError, Unavailable
+from mainstem.errors import MainstemError, ModelError, Unavailable
 from mainstem.models.registry import Registry
 
 from tests.live import Project
@@ -271,6 +271,6 @@ def test_a_server_that_refuses_is_one_clear_error_without_the_password(
     assert "cret" not in text
 
 
-def one_line(error: ModelError | Unavailable) -> str:
+def one_line(error: MainstemError) -> str:
     assert "\n" not in str(error)
     return str(error)

@@ -14,7 +14,7 @@ from mainstem import cli, databases, testing
 from mainstem.databases import read
 from mainstem.databases.files import Output, in_place
 from mainstem.databases.objects import Bucket
-from mainstem.environments import Environment
+from mainstem.environments import Environment, current
 from mainstem.errors import DatasetError, Declined
 from mainstem.pipeline import Step, stores_itself
 
@@ -30,6 +30,7 @@ def put(bucket: Bucket, key: str, table: pl.DataFrame | bytes) -> None:
     data = table
     if isinstance(table, pl.DataFrame):
         file = io.BytesIO()
+        writers: dict[str, Callable[[io.BytesIO], object]]
         writers = {"parquet": table.write_parquet, "csv": table.write_csv, "ndjson": table.write_ndjson}
         writers[key.rpartition(".")[2]](file)
         data = file.getvalue()
@@ -87,7 +88,7 @@ def test_a_folder_above_that_is_named_like_a_partition_gives_none(tmp_path: Path
 
 def test_a_name_is_ambiguous_where_there_are_folders(environment: Environment) -> None:
     put(environment.bucket, "sources/trips/2026/part.parquet", JANUARY)
-    with pytest.raises(DatasetError, match="holds folders: name one as the source, or 'trips/' for all"):
+    with pytest.raises(DatasetError, match=r"holds folders: name one as the source, or 'trips/' for all"):
         kept("trips")
     assert kept("trips/2026/").equals(JANUARY)
 
@@ -95,14 +96,16 @@ def test_a_name_is_ambiguous_where_there_are_folders(environment: Environment) -
 def test_a_folder_of_several_formats_is_refused(environment: Environment) -> None:
     put(environment.bucket, "sources/trips/jan.parquet", JANUARY)
     put(environment.bucket, "sources/trips/feb.csv", FEBRUARY)
-    with pytest.raises(DatasetError, match=r"trips/ holds csv and parquet: name those of one kind, as in trips/\*\.csv"):
+    with pytest.raises(
+        DatasetError, match=r"trips/ holds csv and parquet: name those of one kind, as in trips/\*\.csv"
+    ):
         kept("trips/")
     assert kept("trips/*.csv").equals(FEBRUARY)
 
 
 @pytest.mark.parametrize("source", ["trips/", "trips/*.parquet", "trips/jan.parquet", "trips/nothing/"])
 def test_what_is_not_there_says_how_to_bring_it(source: str) -> None:
-    with testing.temporary_environment(), pytest.raises(DatasetError, match="there is no source .* in dev: bring it"):
+    with testing.temporary_environment(), pytest.raises(DatasetError, match=r"there is no source .* in dev: bring it"):
         kept(source)
 
 
@@ -141,7 +144,7 @@ def test_a_folder_that_changes_while_it_is_read_publishes_nothing(environment: E
 def make_folder(*, rows: int, stem: str) -> Output:
     """A table in two files of a folder, as Spark writes it."""
     world.meet("make_folder")
-    bucket = databases.current().bucket
+    bucket = current().bucket
     table = pl.DataFrame({"day": range(rows), "fare": 1.0})
     put(bucket, f"{stem}.1/part-0.parquet", table.head(1))
     put(bucket, f"{stem}.1/part-1.parquet", table.tail(-1))
@@ -196,9 +199,7 @@ def call(package: WritePackage, tmp_path: Path) -> Iterator[Call]:
         yield lambda *arguments: cli.main(module, tmp_path / "environments.toml", arguments=arguments)
 
 
-def test_a_file_is_brought_with_its_origin_once(
-    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_is_brought_with_its_origin_once(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "january.csv"
     path.write_text("day,fare\n1,2\n2,4\n", encoding="utf-8")
     assert call("data", "add", "trips", str(path), "--json") == 0

@@ -102,6 +102,6 @@ def test_deployed_engines_refuse_local_storage(package: WritePackage, reachable:
 def test_without_credentials_it_says_how_to_get_some(package: WritePackage, tmp_path: Path) -> None:
     study = package({"environments.toml": settings_of("gcs")}).folder
     missing = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json")}
-    told = in_a_process(study, **missing).stderr
+    told = in_a_process(study, "environment.bucket.list('data')", **missing).stderr
     assert "there are no Google credentials here" in told
     assert "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS" in told

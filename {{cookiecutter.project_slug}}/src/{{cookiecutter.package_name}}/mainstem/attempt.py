@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from . import schema
+from .credentials import redacted, redacting
 from .databases import files
 from .databases.files import Output
 from .environments import using
@@ -56,8 +59,8 @@ def compute(
     """The datasets that a step makes, stored under names of this attempt's own.
 
     What the step tells goes to `say`. After a failure it tries again as often as the step allows,
-    telling `retrying` why; to `debug`, it tries once, in this process. Raises StepFailed with the traceback of the user's code, or
-    saying what is wrong with what it returned.
+    telling `retrying` why; to `debug`, it tries once, in this process. Raises StepFailed with the
+    traceback of the user's code, or saying what is wrong with what it returned.
     """
     retries = 0 if debug else step.retries
     for number in range(retries + 1):
@@ -75,9 +78,7 @@ def compute(
     raise AssertionError("the last attempt returns or raises")
 
 
-def attempt(
-    run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str, say: Callable[[str], None]
-) -> Made:
+def attempt(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str, say: Callable[[str], None]) -> Made:
     """One attempt at a step.
 
     Raises AttemptFailed, and MainstemError where another attempt would come to the same: it is the
@@ -87,12 +88,13 @@ def attempt(
         with hear(say) as facts:
             values = _returned(step, _call(run, step, inputs, key))
         return Made(_checked(run, step, values), facts)
-    except Unavailable as error:
-        raise AttemptFailed(str(error), error) from None  # it is told itself
-    except MainstemError:
+    except MainstemError as error:
+        error.args = tuple(redacted(one) if isinstance(one, str) else one for one in error.args)
+        if isinstance(error, Unavailable):
+            raise AttemptFailed(str(error), error) from None  # it is told itself
         raise
     except (Exception, SystemExit) as error:
-        raise AttemptFailed(f"{type(error).__name__}: {error}", _failure(step, error)) from error
+        raise AttemptFailed(redacted(f"{type(error).__name__}: {error}"), _failure(step, error)) from error
 
 
 def _attempt_within(seconds: float, run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Made:
@@ -107,7 +109,8 @@ def _attempt_within(seconds: float, run: Run, step: PlannedStep, inputs: Mapping
 
 def attempt_elsewhere(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Made:
     """One attempt in a process that knows nothing of the run yet; what it prints, its parent prints."""
-    with using(run.environment):
+    printed = redacting(sys.stdout)  # the parent does not know what secrets are read here
+    with using(run.environment), redirect_stdout(printed), redirect_stderr(printed):
         return attempt(run, step, inputs, key, print)
 
 
@@ -117,7 +120,7 @@ def _failure(step: PlannedStep, error: BaseException) -> MainstemError:
         return as_users_see_it(error)
     if "out-of-core disk budget" in str(error):
         error.add_note("Nothing spills to a disk here: give the step more memory, or write it so that it streams.")
-    return StepFailed(f"{users_traceback(error)}\n\nstep {step.name} failed", step.name)
+    return StepFailed(redacted(f"{users_traceback(error)}\n\nstep {step.name} failed"), step.name)
 
 
 def _call(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Any:

@@ -183,10 +183,11 @@ def _storage(settings: Settings, project: Project) -> Storage:
             )
         return Directory(project.root / "buckets" / settings.bucket)
     if kind == "gcs":
-        from .credentials import default_credentials
+        from .credentials import acting_as
 
         keep_off_disk()
-        return CloudStorage(settings.bucket, default_credentials(), os.environ.get("STORAGE_EMULATOR_HOST", ""))
+        identity = acting_as(settings.service_account)
+        return CloudStorage(settings.bucket, identity, os.environ.get("STORAGE_EMULATOR_HOST", ""))
     raise SettingsError(f"MAINSTEM_STORAGE={kind!r}: set it to local or gcs")
 
 

@@ -120,6 +120,9 @@ def as_users_see_it(error: BaseException) -> MainstemError:
     remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
     remedy = next(remedies, "the bucket or the disk failed")
     first_line = text.partition("\n")[0].partition(": <?xml")[0]
+    kind, _, told = first_line.partition("External GCP credential provider: ")[2].partition(": ")
+    if told:  # raised by our own provider of tokens
+        return Unavailable(told) if kind == "Unavailable" else SettingsError(told)
     return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")
 
 

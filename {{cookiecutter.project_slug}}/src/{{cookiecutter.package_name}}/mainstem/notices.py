@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
+
+from .credentials import redacted
 
 __all__ = ["Facts", "hear", "note", "stop_all", "stopped_by", "tell"]
 
@@ -25,12 +28,12 @@ class _Listener:
 
 
 _listener: ContextVar[_Listener | None] = ContextVar("mainstem_listener", default=None)
-_to_stop: list[Callable[[], None]] = []
+_to_stop: list[Callable[[], Any]] = []
 
 
 def tell(line: str) -> None:
     """Tell whoever watches the step; outside a run, and where an attempt is a process of its own, on standard error."""
-    listener = _listener.get()
+    listener, line = _listener.get(), redacted(line)
     if listener:
         listener.say(line)
     else:
@@ -40,7 +43,7 @@ def tell(line: str) -> None:
 def note(**facts: str) -> None:
     """Put facts into the record of the step that is under way; outside a run nothing happens."""
     if listener := _listener.get():
-        listener.facts.update(facts)
+        listener.facts.update({name: redacted(fact) for name, fact in facts.items()})
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def hear(say: Callable[[str], None]) -> Iterator[Facts]:
 
 
 @contextmanager
-def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
+def stopped_by(stop: Callable[[], Any]) -> Iterator[None]:
     """Have `stop` called if the user stops the run during this block, in whichever thread this is."""
     _to_stop.append(stop)
     try:

@@ -182,7 +182,7 @@ def dated(when: Callable[[Path, Mapping[str, Any]], bool]) -> Callable[[_F], _F]
 
 
 def estimated(estimate: Callable[[Any, Mapping[str, Any], Any], str]) -> Callable[[_F], _F]:
-    """Mark a step of which something can be said before it runs, given the environment, its kwargs and the data date."""
+    """Mark a step of which something can be said beforehand, given the environment, its kwargs and the data date."""
 
     def mark(function: _F) -> _F:
         setattr(function, _ESTIMATE, estimate)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from . import databases, keys
+from . import credentials, databases, keys
 from .attempt import compute
 from .checks import collect
 from .databases.sources import newest_source
@@ -126,6 +126,7 @@ def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int 
     `reasons` say why a step runs. Whatever stops it, `resume` finishes the same run.
     """
     computed: list[str] = []
+    credentials.forget_secrets()  # a new version counts from the next run on
     watch = _one_at_a_time(watch)
 
     def perform(step: PlannedStep) -> None:

@@ -108,7 +108,8 @@ def read_settings(path: Path) -> dict[Name, Settings]:
         raise SettingsError(f"{path} is missing: it names the bucket of each environment") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
-    faults = [*_faults(tables, _SCHEMA, ()), *_missing(tables), *_shared_buckets(tables), *_services(tables), *_models(tables)]
+    faults = [*_faults(tables, _SCHEMA, ())]
+    faults += [fault for look in (_missing, _shared_buckets, _services, _models) for fault in look(tables)]
     if faults:
         lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))

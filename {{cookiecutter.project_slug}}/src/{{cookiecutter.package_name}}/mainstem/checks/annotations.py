@@ -78,11 +78,12 @@ def input_defects(own: str, pipelines: Mapping[str, Readings]) -> Iterator[Found
     for index, step in enumerate(steps):
         for name, parameter in _taken(step):
             who, given = made.get(name, ("", object))
-            if not _may_be(given, parameter.annotation):
+            wanted = pl.DataFrame if parameter.annotation is Output else parameter.annotation
+            if not _may_be(given, wanted):
                 what = f"input {name!r} is {_shown(given)} by the annotation of step {who}"
-                wanted = f"its function takes it as {parameter.name}: {_shown(parameter.annotation)}"
+                taken = f"its function takes it as {parameter.name}: {_shown(wanted)}"
                 remedy = "name another input, or mend the annotation that is wrong"
-                yield index, ("inputs", name), f"{what}, but {wanted}: {remedy}"
+                yield index, ("inputs", name), f"{what}, but {taken}: {remedy}"
 
 
 def _signature(step: Reading) -> Signature | None:

@@ -113,6 +113,7 @@ def _add_upkeep(commands: Any) -> None:
     _declare(
         commands, "doctor", "upkeep.doctor", "look for damaged, missing and orphaned objects; changes nothing"
     ).set_defaults(keep=_views("10"), grace=_hours("168"))
+    _declare(commands, "login", "access.login", "explain who this is in the cloud, and what is missing")
 
 
 def _add_data(commands: Any) -> None:
@@ -123,7 +124,6 @@ def _add_data(commands: Any) -> None:
     bring = _declare(data, "add", "data.add", "bring a table from outside, as the newest version of a source")
     bring.add_argument("source", metavar="NAME")
     bring.add_argument("file", type=Path, metavar="FILE", help="a .parquet, .csv, .ndjson or .jsonl file")
-
 
     _declare(commands, "sql", "queries.check_sql", "check the files in sql/: syntax, parameters, a run on the samples")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import records
+from ..credentials import redacted
 from ..display import datasets
 from ..display import diff as differences
 from ..display import graph as graphs
@@ -97,7 +98,7 @@ def report(session: Session) -> dict[str, str]:
     session.check_pipeline()
     run, page = reports.report(session.environment, session.pipelines, asked.pipeline, asked.run)
     file = asked.output or Path(f"report-{asked.pipeline}-{run}.html")
-    file.write_text(page, encoding="utf-8")
+    file.write_text(redacted(page), encoding="utf-8")
     session.say(f"the report of run {run} is in {file}")
     return {"pipeline": asked.pipeline, "run": run, "file": str(file)}
 

@@ -29,7 +29,9 @@ def check_sql(session: Session) -> dict[str, Any]:
     if not found:
         session.say(f"there is no SQL in {package / 'sql'}")
     else:
-        session.say(columns([[file, one["status"], one["told"], ", ".join(one["steps"])] for file, one in found.items()]))
+        session.say(
+            columns([[file, one["status"], one["told"], ", ".join(one["steps"])] for file, one in found.items()])
+        )
     session.exit_code = SettingsError.exit_code if any(one["status"] == "wrong" for one in found.values()) else 0
     return found
 

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from .. import records, runner
 from ..checks import Pipelines, no_pipeline
+from ..credentials import redacted
 from ..environments import Environment
 from ..errors import DefectsFound
 from ..plan import Plan, freeze
@@ -69,6 +70,7 @@ def print_to(stream: TextIO, text: str) -> None:
     """Print, whatever the stream can encode, and also when its reader has left, as `head` does: that ends no run."""
     try:
         encoding = stream.encoding or "utf-8"
+        text = redacted(text)
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -21,6 +21,7 @@ from .files import Output
 from .incoming import remember_origin
 from .objects import Bucket
 from .sources import newest_source, source_name
+from .spark import spark
 from .warehouse import query, write_table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "read",
     "refresh",
     "scan",
+    "spark",
     "store",
     "write_table",
 ]

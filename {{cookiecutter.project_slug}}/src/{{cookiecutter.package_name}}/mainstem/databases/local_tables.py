@@ -55,7 +55,7 @@ def _lazily(sample: Callable[[], pl.DataFrame]) -> pl.LazyFrame:
 
 def tables_in(bucket: Bucket) -> dict[str, Callable[[], pl.LazyFrame]]:
     """The tables that can be read here, as `dataset.table`; in a namespace its own hide `dev`'s."""
-    found = {}
+    found: dict[str, Callable[[], pl.LazyFrame]] = {}
     for prefix in reversed(bucket.prefixes):
         for dataset in bucket.folders(f"{prefix}tables"):
             for table in bucket.folders(f"{prefix}tables/{dataset}"):

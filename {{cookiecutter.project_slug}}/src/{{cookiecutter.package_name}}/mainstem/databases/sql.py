@@ -16,8 +16,17 @@ OWN = ("sql", "max_gb_billed")
 """The kwargs of a query that are no parameters of its SQL."""
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical: strings, quoted names and comments hide an @
-_HIDDEN = r'"""[\s\S]*?"""' + r"|'''[\s\S]*?'''|" + r'"(?:\\.|[^"\\])*"' + r"|'(?:\\.|[^'\\])*'|`[^`]*`|--.*|#.*|/\*[\s\S]*?\*/"
-_TOKEN = re.compile(rf"{_HIDDEN}|@@[\w.]+|@(?P<name>\w+)")
+_HIDDEN = (
+    r'"""[\s\S]*?"""',
+    r"'''[\s\S]*?'''",
+    r'"(?:\\.|[^"\\])*"',
+    r"'(?:\\.|[^'\\])*'",
+    r"`[^`]*`",
+    r"--.*",
+    r"#.*",
+    r"/\*[\s\S]*?\*/",
+)
+_TOKEN = re.compile("|".join((*_HIDDEN, r"@@[\w.]+", r"@(?P<name>\w+)")))
 _TYPES = (str, bool, int, float, datetime.date)
 
 
@@ -77,6 +86,6 @@ def _faults(text: str, given: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(given.keys() & used):
         values = given[name] if isinstance(given[name], list | tuple) else [given[name]]
         if not values or not all(isinstance(value, _TYPES) for value in values):
-            yield f"@{name} is {given[name]!r}: give it a text, number, date or bool, or a list of them that is not empty"
+            yield f"@{name} is {given[name]!r}: give it a text, number, date or bool, or some of them in a list"
         elif len({type(value) for value in values}) > 1:
             yield f"@{name} is a list of several types: give it values of one"

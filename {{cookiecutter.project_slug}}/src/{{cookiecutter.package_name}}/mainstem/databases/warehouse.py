@@ -26,7 +26,7 @@ def _check_query(environment: Environment, kwargs: Mapping[str, Any]) -> None:
     queries.check(environment.project.package, kwargs)
     most = kwargs.get("max_gb_billed")
     if most is not None and not (isinstance(most, int | float) and most > 0):
-        raise DatasetError(f"{queries.place(kwargs['sql'])}: max_gb_billed is {most!r}, a query may bill more than nothing")
+        raise DatasetError(f"{queries.place(kwargs['sql'])}: max_gb_billed is {most!r}, write how many GB it may bill")
     _check_dataset(environment)
 
 
@@ -88,7 +88,7 @@ def query(
     from . import bigquery
 
     stem = stem or f"{environment.bucket.prefix}temporary/query"
-    found = bigquery.query(environment, kwargs, date, label, f"{stem}.{secrets.token_hex(4)}/")
+    found = bigquery.query(environment, kwargs, date, label, f"{stem}_{secrets.token_hex(4)}/")
     if isinstance(found, Output) and label is None:
         return environment.bucket.scan(found.path)
     return found

@@ -198,13 +198,13 @@ def _empty() -> Memory:
     return made
 
 
-def _explained(uri: str, error: Exception) -> ModelError:
+def _explained(uri: str, error: Exception) -> ModelError | Unavailable:
     """An error as one of ours, in one line, without what a URI says of a password."""
     text = f"{getattr(error, 'error_code', '')} {error}"
     sign = next((sign for sign in (*_REMEDIES, *_PASSING) if re.search(sign, text)), "")
     remedy = (_REMEDIES | _PASSING).get(sign, "failed")
     known = "ALREADY_EXISTS" in getattr(error, "error_code", "")
-    kind = AlreadyThere if known else Unavailable if sign in _PASSING else ModelError
+    kind: type[ModelError | Unavailable] = AlreadyThere if known else Unavailable if sign in _PASSING else ModelError
     caused = re.search(r"Caused by (.*)\)", text)
     reason = caused[1] if caused else str(error).strip().partition("\n")[0]
     return kind(_without_password(f"MLflow at {uri} {remedy} ({type(error).__name__}: {reason:.200})"))

@@ -14,10 +14,11 @@ import polars as pl
 
 from ...environments import Environment
 from ...errors import DatasetError
-from ...notices import note, stopped_by, tell
+from ...notices import note, tell
 from ...pipeline import Label
 from .. import sql as queries
 from ..files import Output, in_place
+from .rows import frame
 from .service import Service, full_id
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["Estimate", "estimate", "query"]
 _GB = 10**9
 # A result of more bytes, as BigQuery counts them, is exported instead of read into memory.
 _IN_MEMORY = 2**30
+_LEAST = 10 * 2**20  # what each table bills at least: https://cloud.google.com/bigquery/pricing
 _TYPES = {str: "STRING", bool: "BOOL", int: "INT64", float: "FLOAT64", datetime.date: "DATE"}
 
 
@@ -55,17 +57,15 @@ def query(
     tell(str(_estimated(service, kwargs, date)))
     with service.explained(place):
         job = _job(service, kwargs, date, label)
-        with stopped_by(job.cancel):
-            rows = job.result(retry=service.patience["retry"], job_retry=None, timeout=None)
+        service.wait(job)
         note(job=full_id(job), bytes_billed=str(job.total_bytes_billed or 0))
         table = service.table(job.destination)
         if (table.num_bytes or 0) > _IN_MEMORY:
             return _exported(service, table.reference, folder, label)
-        arrow = rows.to_arrow(bqstorage_client=service.reader)
-    try:
-        return pl.DataFrame(pl.from_arrow(arrow))
-    except pl.exceptions.PolarsError as error:
-        raise DatasetError(f"{place} gives a column of a type that Polars does not have, cast it: {error}") from None
+        try:
+            return frame(service, table.reference)
+        except pl.exceptions.PolarsError as error:
+            raise DatasetError(f"{place} gives a column of a type that Polars lacks, cast it: {error}") from None
 
 
 def _estimated(service: Service, kwargs: Mapping[str, Any], date: datetime.date) -> Estimate:
@@ -76,8 +76,10 @@ def _estimated(service: Service, kwargs: Mapping[str, Any], date: datetime.date)
         raise DatasetError(f"{place} is a {job.statement_type} statement: a query reads, `write_table` writes")
     _check_datasets(service, place, job.referenced_tables)
     found = Estimate(job.total_bytes_processed or 0, _most(service, kwargs))
-    if found.reads > found.most:
-        raise DatasetError(f"{place} {found}: let it read less, or raise max_gb_billed, the step's or the environment's")
+    if max(found.reads, _LEAST * len(job.referenced_tables)) > found.most:
+        raise DatasetError(
+            f"{place} {found}: let it read less, or raise max_gb_billed, the step's or the environment's"
+        )
     return found
 
 
@@ -136,9 +138,8 @@ def _exported(service: Service, table: TableReference, folder: str, label: Label
 
     bucket = service.environment.bucket
     tell(f"too large for memory, exported to {bucket.uri(folder)}")
-    config = ExtractJobConfig(destination_format="PARQUET", compression="SNAPPY", labels=service.labels(label))
+    config = ExtractJobConfig(destination_format="PARQUET", compression="SNAPPY", labels=service.labels(label))  # type: ignore[no-untyped-call]
     files = f"{bucket.uri(folder)}*.parquet"
     job = service.client.extract_table(table, files, job_config=config, **service.patience)
-    with stopped_by(job.cancel):
-        job.result(retry=service.patience["retry"], timeout=None)
+    service.wait(job)
     return in_place(bucket, folder)

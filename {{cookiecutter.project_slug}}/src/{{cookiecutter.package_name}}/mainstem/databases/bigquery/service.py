@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ... import credentials
 from ...environments import Environment
 from ...errors import DatasetError, MainstemError, Unavailable
+from ...notices import stopped_by
 from ...pipeline import Label
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, Table
-    from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 
 __all__ = ["Service", "as_label", "full_id"]
 
 _SECONDS = 60.0  # for one request, and in all while it is repeated
+_LONGEST_PAUSE = 5.0  # seconds, between two looks at a job
+_PASSING = (408, 429, *range(500, 600))  # what may be over at the next attempt
 _REMEDIES = {
     400: "",
     401: "the credentials are refused, log in again",
@@ -46,28 +49,30 @@ class Service:
         options = {"api_endpoint": endpoint} if endpoint else None
         return Client(self.project, credentials.of(self.environment).google, client_options=options)
 
-    @cached_property
-    def reader(self) -> BigQueryReadClient:
-        """The client of the Storage Read API, through which rows come as Arrow."""
-        from google.cloud.bigquery_storage_v1 import BigQueryReadClient
-
-        identity, endpoint = credentials.of(self.environment).google, credentials.endpoint("bigquerystorage")
-        if not endpoint.startswith("http://"):
-            return BigQueryReadClient(
-                credentials=identity, client_options={"api_endpoint": endpoint} if endpoint else None
-            )
-        import grpc
-        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
-
-        channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
-        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
-
     @property
     def patience(self) -> dict[str, Any]:
         """How long one request may take, and what is asked again: the client's own rules, for less than its time."""
         from google.cloud.bigquery.retry import DEFAULT_RETRY
 
         return {"timeout": _SECONDS, "retry": DEFAULT_RETRY.with_timeout(_SECONDS)}
+
+    @property
+    def patience_of_streams(self) -> dict[str, Any]:
+        """The same for the Storage Read API, where one answer can be a whole table."""
+        from google.api_core.exceptions import ServiceUnavailable
+        from google.api_core.retry import Retry, if_exception_type
+
+        return {"timeout": 10 * _SECONDS, "retry": Retry(if_exception_type(ServiceUnavailable), timeout=_SECONDS)}
+
+    def wait(self, job: Any) -> None:
+        """Wait until a job has ended, and raise what it has failed with; it is cancelled if the user stops the run."""
+        with stopped_by(lambda: job.cancel(**self.patience)):
+            pause = 0.1
+            while not job.done(**self.patience):
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        if failure := job.exception(timeout=_SECONDS):
+            raise failure
 
     def table(self, name: Any) -> Table:
         """What is known of a table."""
@@ -103,7 +108,10 @@ class Service:
         reason = errors[0].get("reason", "") if errors else ""
         said = " ".join(str(errors[0].get("message") if errors else error.message).split())
         code = int(error.code or 0)
-        if code == 429 or code >= 500 or reason in ("rateLimitExceeded", "backendError", "jobRateLimitExceeded"):
+        # The client takes reasons that it does not know for failures of the server.
+        if reason == "bytesBilledLimitExceeded":
+            return DatasetError(f"BigQuery refuses {place}: {said}: let it read less, or raise max_gb_billed")
+        if code in _PASSING or reason in ("rateLimitExceeded", "backendError", "jobRateLimitExceeded"):
             return Unavailable(f"BigQuery cannot do it now ({code}), for {place}: {said}")
         account = self.settings.service_account or "this identity"
         remedy = _REMEDIES.get(code, "").format(account=account)

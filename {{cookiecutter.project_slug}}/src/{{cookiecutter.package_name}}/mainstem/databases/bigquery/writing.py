@@ -61,20 +61,25 @@ def _loaded(service: Service, target: str, output: Output, label: Label) -> str:
     from google.cloud.bigquery import LoadJobConfig, ParquetOptions
 
     config = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE", labels=service.labels(label))
-    config.parquet_options = ParquetOptions()
-    config.parquet_options.enable_list_inference = True
+    options = ParquetOptions()  # type: ignore[no-untyped-call]
+    options.enable_list_inference = True
+    config.parquet_options = options
     uri = service.environment.bucket.uri(output.path) + ("*.parquet" if is_many(output.path) else "")
     asked = f"{target} {label.pipeline} {label.step} {label.run} {label.key}"
     stem = f"mainstem_{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
+    location = service.client.get_dataset(target.rpartition(".")[0], **service.patience).location
     for number in range(_ATTEMPTS):
         name = f"{stem}_{number}"
+        job: Any
         try:
-            job = service.client.load_table_from_uri(uri, target, job_id=name, job_config=config, **service.patience)
+            job = service.client.load_table_from_uri(
+                uri, target, job_id=name, location=location, job_config=config, **service.patience
+            )
         except Conflict:
-            job = service.client.get_job(name, **service.patience)
+            job = service.client.get_job(name, location=location, **service.patience)
             if job.error_result:
                 continue  # that attempt has failed
-        job.result(retry=service.patience["retry"], timeout=None)
+        service.wait(job)
         return full_id(job)
     raise DatasetError(f"{target} could not be loaded in {_ATTEMPTS} attempts: begin a new run")
 

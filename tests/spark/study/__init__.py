@@ -1,0 +1,1 @@
+"""A project with a Spark step between two of Polars."""
