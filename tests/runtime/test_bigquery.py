@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from mainstem import credentials, databases, environments, testing
@@ -273,6 +277,56 @@ def test_a_large_result_is_exported_and_stays_in_the_bucket(
     in_a_notebook = databases.query("SELECT n FROM many")
     assert isinstance(in_a_notebook, pl.LazyFrame)
     assert in_a_notebook.select(pl.len()).collect().item() == 5_000
+
+
+@pytest.mark.usefixtures("environment")
+def test_five_million_rows_come_in(service: BigQuery) -> None:
+    rows = 5_000_000
+    service.put(f"{PROJECT}.taxi.many", pl.select(n=pl.int_range(rows), fare=pl.int_range(rows) / 100))
+    found = databases.query("SELECT n, fare FROM many", max_gb_billed=1)
+    assert isinstance(found, pl.DataFrame)
+    assert found.select(pl.len(), pl.col("n").sum()).row(0) == (rows, rows * (rows - 1) // 2)
+
+
+EXPORTING = """\
+import re, sys
+from pathlib import Path
+import polars as pl
+from mainstem import credentials, databases, environments, testing
+from mainstem.databases.bigquery import reading
+from mainstem.databases.objects import Bucket
+from mainstem.databases.storages import CloudStorage
+from mainstem.environments import Checkout, Environment, Project
+from mainstem.settings import BigQuery, Settings
+
+bucket, endpoint, folder = sys.argv[1:]
+reading._IN_MEMORY = 1000
+settings = Settings("gcs", bucket, {}, cloud_project="acme-dev", bigquery=BigQuery("taxi", max_gb_billed=10))
+storage = CloudStorage(bucket, credentials.acting_as(""), endpoint)
+place = Project(Path(folder), Path(folder))
+query = {"function": databases.query, "inputs": [], "outputs": ["found"], "kwargs": {"sql": "SELECT * FROM many"}}
+with environments.using(Environment(Checkout("dev", "dev", "0" * 40), settings, place, Bucket(storage))):
+    testing.run_pipeline({"training": [query]}, "training")
+    assert databases.find("found").rows == databases.scan("found").select(pl.len()).collect().item()
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells a process's own peak")
+def test_the_memory_of_an_export_does_not_grow_with_the_result(
+    environment: Environment, service: BigQuery, cloud: Cloud, tmp_path: Path
+) -> None:
+    peaks = []
+    for rows in (200_000, 5_000_000):
+        noise = pl.Series("x", np.random.default_rng(7).random(rows))  # which hardly can be compressed
+        service.put(f"{PROJECT}.taxi.many", pl.DataFrame([noise, noise.alias("y").reverse()]))
+        command = [sys.executable, "-c", EXPORTING, environment.settings.bucket, cloud.server.endpoint, str(tmp_path)]
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environ)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout))
+    small, large = peaks  # the larger table alone has 80 MB
+    assert large - small < 40_000
 
 
 # Tables that are written

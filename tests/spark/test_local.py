@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -158,13 +159,13 @@ def test_a_bucket_in_memory_is_refused() -> None:
 
 
 def test_without_pyspark_it_says_how_to_get_it(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spark, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["mainstem.databases.spark"], "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pyspark here, which is not installed: pip install 'pyspark>=4,<5'"):
         check_spark(environment(bucket), SCRIPT)
 
 
 def test_without_java_it_says_which(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spark, "find_spec", lambda name: name)
+    monkeypatch.setattr(sys.modules["mainstem.databases.spark"], "find_spec", lambda name: name)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(SettingsError, match="needs Java here: install version 17 or 21"):
