@@ -1,13 +1,12 @@
 """The pipelines: free of defects, drawn as they are, and end to end in a bucket in memory."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from {{ cookiecutter.package_name }} import __main__, pipelines
-from {{ cookiecutter.package_name }}.mainstem import databases, testing
+from {{ cookiecutter.package_name }} import pipelines
+from {{ cookiecutter.package_name }}.mainstem import cli, databases, testing
 
 
 @pytest.mark.parametrize("name", ["training", "inference"])
@@ -16,13 +15,12 @@ def test_a_pipeline_has_no_defect_in_any_environment(name: str) -> None:
         testing.check_pipeline(pipelines, name)
 
 
-def test_the_graphs_in_the_readme_are_those_of_the_pipelines(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_graphs_in_the_readme_are_those_of_the_pipelines() -> None:
     readme = Path(__file__).parents[1] / "README.md"
-    monkeypatch.setattr(sys, "argv", ["", "graph", "--check", str(readme)])
+    settings = Path(pipelines.__file__).with_name("environments.toml")
     with testing.temporary_environment():
-        assert __main__.main() == 0, "draw them anew: nox -s graph"
+        checked = cli.main(pipelines, settings, arguments=["graph", "--check", str(readme)])
+    assert checked == 0, "draw them anew: nox -s graph"
 
 
 @pytest.mark.usefixtures("published")

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from {{ cookiecutter.package_name }} import steps
+from {{ cookiecutter.package_name }} import samples, steps
 from {{ cookiecutter.package_name }}.mainstem.testing import assert_same_table
 
 
@@ -26,10 +26,10 @@ def test_clean_keeps_every_patient_of_the_study(patients: pl.DataFrame) -> None:
     [
         pytest.param(pl.lit(130.0).alias("age"), id="too old"),
         pytest.param(pl.lit(4.0).alias("bmi"), id="too thin"),
-        pytest.param(pl.lit(0.0).alias("bp"), id="no blood pressure"),
-        pytest.param(pl.lit(None, pl.Float64).alias("s6"), id="not measured"),
-        pytest.param(pl.lit(float("nan")).alias("s6"), id="not a number"),
-        pytest.param(pl.lit(float("inf")).alias("s6"), id="infinite"),
+        pytest.param(pl.lit(0.0).alias("blood_pressure"), id="no blood pressure"),
+        pytest.param(pl.lit(None, pl.Float64).alias("glucose"), id="not measured"),
+        pytest.param(pl.lit(float("nan")).alias("glucose"), id="not a number"),
+        pytest.param(pl.lit(float("inf")).alias("glucose"), id="infinite"),
     ],
 )
 def test_clean_drops_what_nobody_can_have_measured(
@@ -41,7 +41,7 @@ def test_clean_drops_what_nobody_can_have_measured(
 
 def test_clean_keeps_a_patient_entered_twice_once(patients: pl.DataFrame) -> None:
     same_number = patients.head(1).with_columns(bmi=pl.lit(30.0))
-    same_person = patients.head(1).with_columns(patient=pl.lit(9_999, pl.UInt32))
+    same_person = patients.head(1).with_columns(patient=pl.lit(9_999, patients["patient"].dtype))
     entered_twice = pl.concat([patients, same_number, same_person])
     assert_same_table(clean(entered_twice), clean(patients), key="patient")
 
@@ -62,7 +62,15 @@ def test_patients_without_an_outcome_have_features_too(
 ) -> None:
     new = clean(patients.drop(steps.OUTCOME))
     expected = features.drop(steps.OUTCOME)
-    assert_same_table(steps.make_features(new.lazy()), expected, key="patient")
+    made = steps.make_features(new.lazy(), samples.bmi_classes().lazy())
+    assert_same_table(made, expected, key="patient")
+
+
+def test_a_patient_is_in_the_class_that_begins_at_or_below_the_bmi(features: pl.DataFrame) -> None:
+    begins = samples.bmi_classes().rename({"bmi_class": "expected"})
+    found = features.join_where(begins, pl.col("from_bmi") <= pl.col("bmi"))
+    highest = found.group_by("patient", "bmi_class").agg(pl.col("expected").max())
+    assert highest["bmi_class"].equals(highest["expected"].alias("bmi_class"))
 
 
 def test_split_puts_each_patient_on_one_side(features: pl.DataFrame) -> None:

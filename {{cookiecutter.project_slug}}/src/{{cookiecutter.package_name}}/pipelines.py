@@ -4,19 +4,37 @@ Each input is another step's output, or another pipeline's dataset ("training.me
 follows from that. Per environment, `environments.toml` can overlay the kwargs.
 """
 
+from typing import Any
+
+import polars as pl
+
 from .mainstem import databases, models
-from .mainstem.pipeline import Pipeline
+from .mainstem.pipeline import Pipeline, Schema
 from .steps import clean, draw_fit, evaluate, make_features, score, split, summarise, train_model
 
-# Training and inference must drop the same rows, so the bounds stand here once.
+# Training and inference must see the same patients, so what decides that stands here once.
+ADULTS: dict[str, Any] = {"sql": "sql/patients.sql", "min_age": 18}
 PLAUSIBLE = {"max_age": 110, "min_bmi": 10.0, "max_bmi": 80.0}
+
+# `data add bmi_classes FILE` takes a file only if it is like this.
+BMI_CLASSES: Schema = {
+    "columns": {"from_bmi": pl.Float64, "bmi_class": pl.Int64},
+    "rules": {"a class begins at a bmi": pl.col("from_bmi").is_between(0, 100)},
+}
 
 training: Pipeline = [
     {
-        "function": databases.read,
+        "function": databases.query,
         "inputs": [],
         "outputs": ["patients"],
-        "kwargs": {"source": "diabetes"},
+        "kwargs": ADULTS,
+    },
+    {
+        "function": databases.read,
+        "inputs": [],
+        "outputs": ["bmi_classes"],
+        "kwargs": {"source": "bmi_classes"},
+        "schema": {"bmi_classes": BMI_CLASSES},
     },
     {
         "function": clean,
@@ -26,7 +44,7 @@ training: Pipeline = [
     },
     {
         "function": make_features,
-        "inputs": ["cleaned"],
+        "inputs": ["cleaned", "bmi_classes"],
         "outputs": ["features"],
         "kwargs": {},
     },
@@ -72,10 +90,17 @@ inference: Pipeline = [
         "kwargs": {"name": "progression"},
     },
     {
-        "function": databases.read,
+        "function": databases.query,
         "inputs": [],
         "outputs": ["patients"],
-        "kwargs": {"source": "diabetes"},
+        "kwargs": ADULTS,
+    },
+    {
+        "function": databases.read,
+        "inputs": [],
+        "outputs": ["bmi_classes"],
+        "kwargs": {"source": "bmi_classes"},
+        "schema": {"bmi_classes": BMI_CLASSES},
     },
     {
         "function": clean,
@@ -85,7 +110,7 @@ inference: Pipeline = [
     },
     {
         "function": make_features,
-        "inputs": ["cleaned"],
+        "inputs": ["cleaned", "bmi_classes"],
         "outputs": ["features"],
         "kwargs": {},
     },

@@ -1,14 +1,24 @@
-"""Stand-ins for sources: each function makes the frame for the source of its name.
+"""Stand-ins for data from outside: a function for each source, and in `tables` one for each table.
 
-They are used with `storage = "local"` alone, and only as long as nothing was stored under that
-source, so that every pipeline runs on a fresh clone. Delete a function to do without its sample.
+They are used with `storage = "local"` alone, and only as long as nothing was brought under that
+name, so that every pipeline runs on a fresh clone. Delete a function to do without its sample.
 """
 
 import polars as pl
 from sklearn.datasets import load_diabetes
 
 
-def diabetes() -> pl.DataFrame:
+def bmi_classes() -> pl.DataFrame:
+    """The classes of the body mass index, and where each begins.
+
+    From underweight (0) to obesity of the third degree (5), as in "Obesity: preventing and managing
+    the global epidemic" (World Health Organization, 2000).
+    """
+    begins = [0.0, 18.5, 25.0, 30.0, 35.0, 40.0]
+    return pl.DataFrame({"from_bmi": begins, "bmi_class": range(len(begins))})
+
+
+def patients() -> pl.DataFrame:
     """442 diabetes patients: ten measurements, and how far the disease had come a year later.
 
     Real data, published with "Least Angle Regression" (Efron, Hastie, Johnstone and Tibshirani,
@@ -18,3 +28,7 @@ def diabetes() -> pl.DataFrame:
     measurements = pl.DataFrame(study.data, schema=study.feature_names)
     progression = pl.Series("progression", study.target)
     return measurements.with_columns(progression).with_row_index("patient", offset=1)
+
+
+# Tables of BigQuery, as `dataset.table`.
+tables = {"study.patients": patients}

@@ -33,21 +33,12 @@ MEASUREMENTS = (
 
 
 def clean(patients: pl.LazyFrame, *, max_age: int, min_bmi: float, max_bmi: float) -> pl.LazyFrame:
-    """Give the columns their names and types; drop what no patient can have measured.
+    """Give the columns their types; drop what no patient can have measured.
 
     Rows go that miss a measurement, that lie outside the bounds, or that repeat a patient: once by
     number, once by measurements, or the same person would be on both sides of the split.
     """
-    long_names = {
-        "bp": "blood_pressure",
-        "s1": "cholesterol",
-        "s2": "ldl",
-        "s3": "hdl",
-        "s4": "cholesterol_to_hdl",
-        "s5": "log_triglycerides",
-        "s6": "glucose",
-    }
-    named = patients.rename(long_names, strict=False).select(
+    named = patients.select(
         pl.col("patient").cast(pl.UInt32),
         pl.col(MEASUREMENTS).cast(pl.Float64),
         cs.by_name(OUTCOME, require_all=False),
@@ -68,14 +59,17 @@ def is_measured() -> pl.Expr:
     return pl.all_horizontal(measured.is_finite() & (measured > 0))
 
 
-def make_features(cleaned: pl.LazyFrame) -> pl.LazyFrame:
-    """Add the ratios that clinicians read to the measurements; patients may lack the outcome."""
-    return cleaned.select(
+def make_features(cleaned: pl.LazyFrame, bmi_classes: pl.LazyFrame) -> pl.LazyFrame:
+    """Add to the measurements what clinicians read from them; patients may lack the outcome."""
+    classes = bmi_classes.sort("from_bmi")
+    classified = cleaned.sort("bmi").join_asof(classes, left_on="bmi", right_on="from_bmi")
+    return classified.sort("patient").select(
         "patient",
         *MEASUREMENTS,
         (pl.col("ldl") / pl.col("hdl")).alias("ldl_to_hdl"),
         (pl.col("log_triglycerides") - pl.col("hdl").log()).alias("triglycerides_to_hdl"),
         (pl.col("bmi") * pl.col("blood_pressure")).alias("pressure_load"),
+        "bmi_class",
         cs.by_name(OUTCOME, require_all=False),
     )
 

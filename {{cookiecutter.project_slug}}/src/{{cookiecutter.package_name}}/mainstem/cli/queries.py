@@ -57,7 +57,7 @@ def _checked(session: Session, file: str, steps: Mapping[str, Mapping[str, Any]]
         for kwargs in steps.values():
             queries.check(package, kwargs)
             given = queries.parameters_of(text, kwargs, datetime.datetime.now(datetime.UTC).date())
-            table, _ = local_tables.execute(session.environment, text, given, session.samples)
+            table, _ = local_tables.execute(session.environment, file, given, session.samples)
             told.append(f"{table.height:,} rows, {table.width} columns")
     except Refused as error:
         status, told = "not run", [str(error)]

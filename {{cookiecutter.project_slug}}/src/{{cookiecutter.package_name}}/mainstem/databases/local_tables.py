@@ -17,6 +17,7 @@ from ..environments import Environment
 from ..errors import SettingsError
 from ..pipeline import Label, Written
 from . import files
+from . import sql as queries
 from .files import Output
 from .objects import Bucket, Stat
 
@@ -27,7 +28,7 @@ _WRITTEN = "written-"
 
 def execute(
     environment: Environment,
-    text: str,
+    sql: str,
     parameters: Mapping[str, Any],
     samples: Mapping[str, Callable[[], pl.DataFrame]] | None = None,
 ) -> tuple[pl.DataFrame, str]:
@@ -46,7 +47,9 @@ def execute(
         tables = tables_in(environment.bucket)
     else:
         tables = {name: partial(_lazily, sample) for name, sample in samples.items() if "." in name}
-    return execute(text, parameters, tables, environment.settings.bigquery.dataset), engine_name()
+    text = queries.text_of(environment.project.package, sql)
+    dataset = environment.settings.bigquery.dataset
+    return execute(text, parameters, tables, dataset, queries.place(sql)), engine_name()
 
 
 def _lazily(sample: Callable[[], pl.DataFrame]) -> pl.LazyFrame:

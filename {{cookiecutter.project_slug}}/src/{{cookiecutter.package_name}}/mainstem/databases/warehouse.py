@@ -81,9 +81,9 @@ def query(
         from . import local_tables
 
         text = queries.text_of(environment.project.package, sql)
-        result, engine = local_tables.execute(environment, text, queries.parameters_of(text, kwargs, date))
-        tell(f"emulated by {engine}")
-        note(engine=f"emulated by {engine}")
+        result, engine = local_tables.execute(environment, sql, queries.parameters_of(text, kwargs, date))
+        tell(engine)
+        note(engine=engine)
         return result
     from . import bigquery
 
