@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from mainstem import credentials, databases, environments, testing
+from mainstem import cli, credentials, databases, environments, testing
 from mainstem.databases import bigquery
 from mainstem.databases.bigquery import reading
 from mainstem.databases.objects import Bucket
@@ -29,6 +29,7 @@ from mainstem.settings import Settings
 from tests.bigquery.server import BigQuery
 from tests.cloud_storage.faults import Fault
 from tests.runtime.clouds import Cloud
+from tests.runtime.packages import WritePackage
 from tests.runtime.steps import step
 
 PROJECT = "acme-dev"
@@ -116,8 +117,29 @@ def test_the_record_says_which_job_it_was_and_what_it_cost(environment: Environm
 
 @pytest.mark.usefixtures("environment")
 def test_the_estimate_comes_first_and_nothing_is_billed_beyond_the_limit(service: BigQuery) -> None:
-    with pytest.raises(DatasetError, match=r"sql/per_zone.sql reads .* may bill 1e-07 GB: let it read less, or raise"):
+    with pytest.raises(DatasetError, match=r"sql/per_zone.sql reads .* may bill 100 B: let it read less, or raise"):
         testing.run_pipeline(per_zone(max_gb_billed=1e-7), "training")
+    assert ran(service) == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_plan_shows_the_estimate_or_why_there_is_none(
+    service: BigQuery, tmp_path: Path, package: WritePackage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = """\
+from mainstem import databases
+
+def ask(sql):
+    return [{"function": databases.query, "inputs": [], "outputs": ["found"], "kwargs": {"sql": sql}}]
+
+training = ask("SELECT fare FROM trips")
+broken = ask("SELECT fare FROM trip")
+"""
+    pipelines = package({"pipelines.py": declared, "__init__.py": ""}).load("pipelines")
+    assert cli.main(pipelines, tmp_path / "environments.toml", arguments=["plan", "training"]) == 0
+    assert "reads 48 B, may bill 50 MB" in capsys.readouterr().out
+    assert cli.main(pipelines, tmp_path / "environments.toml", arguments=["plan", "broken"]) == 0
+    assert "Not found: Table" in capsys.readouterr().out
     assert ran(service) == []
 
 
@@ -292,7 +314,7 @@ EXPORTING = """\
 import re, sys
 from pathlib import Path
 import polars as pl
-from mainstem import credentials, databases, environments, testing
+from mainstem import cli, credentials, databases, environments, testing
 from mainstem.databases.bigquery import reading
 from mainstem.databases.objects import Bucket
 from mainstem.databases.storages import CloudStorage

@@ -58,7 +58,7 @@ def _checked(session: Session, file: str, steps: Mapping[str, Mapping[str, Any]]
             queries.check(package, kwargs)
             given = queries.parameters_of(text, kwargs, datetime.datetime.now(datetime.UTC).date())
             table, _ = local_tables.execute(session.environment, file, given, session.samples)
-            told.append(f"{table.height:,} rows, {table.width} columns")
+            told.append(f"rows: {table.height:,}, columns: {table.width}")
     except Refused as error:
         status, told = "not run", [str(error)]
     except MainstemError as error:

@@ -41,7 +41,16 @@ class Estimate:
     most: int
 
     def __str__(self) -> str:
-        return f"reads {self.reads / _GB:.3g} GB, may bill {self.most / _GB:g} GB"
+        return f"reads {_size(self.reads)}, may bill {_size(self.most)}"
+
+
+def _size(count: float) -> str:
+    """Bytes in the unit that suits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - of a unit make one of the next
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"
 
 
 def estimate(environment: Environment, kwargs: Mapping[str, Any], date: datetime.date) -> Estimate:
