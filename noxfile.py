@@ -63,6 +63,13 @@ def spark(session: nox.Session) -> None:
 
 
 @nox.session
+def bqemulator(session: nox.Session) -> None:
+    """Run the queries of the tests on bqemulator, too, and list where it disagrees with BigQuery's documentation."""
+    install(session, "bqemulator")
+    session.run("python", "-m", "tests.queries", *session.posargs)
+
+
+@nox.session
 def explore(session: nox.Session) -> None:
     """Crash the protocol at 10,000 points, in random interleavings of real runs: -- --seed N for others."""
     install(session, "test")
@@ -141,7 +148,7 @@ def lock(session: nox.Session) -> None:
     # The group with nearly everything first: the others take their versions from it.
     for group in sorted(GROUPS, key="test".__ne__):
         # A peer of ours has versions of its own, but for Polars.
-        alone = group == "test" or group.startswith("bench-")
+        alone = group in {"test", "bqemulator"} or group.startswith("bench-")
         versions = () if alone else ("--constraint=requirements/test.txt",)
         session.run(*uv, *versions, f"--group={group}", f"--output-file=requirements/{group}.txt")
 

@@ -24,7 +24,7 @@ from tests.bigquery.tables import Table, TableId, Warehouse
 from tests.cloud_storage.bodies import Bodies
 from tests.cloud_storage.faults import Fault, Faults
 from tests.cloud_storage.objects import Refused
-from tests.cloud_storage.server import CloudStorage, _Listener
+from tests.cloud_storage.server import CloudStorage, Listener
 from tests.cloud_storage.wire import Answer, Call
 
 
@@ -64,7 +64,7 @@ class BigQuery:
         self.bodies = Bodies()
         self._lock = threading.Lock()
         self._requests: list[Request] = []
-        self._listener = _Listener(cast("CloudStorage", self))  # all that it takes is `bodies` and `serve`
+        self._listener = Listener(cast("CloudStorage", self))  # all that it takes is `bodies` and `serve`
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05})
         self.read_api = ReadApi(self)
         self.endpoint = f"http://127.0.0.1:{self._listener.server_address[1]}"

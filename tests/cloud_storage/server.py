@@ -61,7 +61,7 @@ class CloudStorage:
         self.service = Service(Store(buckets), Uploads(), Tokens(buckets))
         self._lock = threading.Lock()
         self._requests: list[Request] = []
-        self._listener = _Listener(self)
+        self._listener = Listener(self)
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05})
         self.endpoint = f"http://127.0.0.1:{self._listener.server_address[1]}"
 
@@ -157,7 +157,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     disable_nagle_algorithm = True
     rbufsize = 1 << 16
-    server: _Listener
+    server: Listener
 
     def handle(self) -> None:
         storage = self.server.storage
@@ -183,7 +183,7 @@ class _Connection(socketserver.StreamRequestHandler):
         return call.headers.get("connection", "").lower() != "close"
 
 
-class _Listener(socketserver.ThreadingTCPServer):
+class Listener(socketserver.ThreadingTCPServer):
     """Takes connections, each into a thread of its own, and ends them with itself."""
 
     allow_reuse_address = True

@@ -53,7 +53,8 @@ def _checked(session: Session, file: str, steps: Mapping[str, Mapping[str, Any]]
     status = "fine" if steps else "unused"
     try:
         text = queries.text_of(package, file)
-        parse(text, file)
+        with local_tables.installed():
+            parse(text, file)
         for kwargs in steps.values():
             queries.check(package, kwargs)
             given = queries.parameters_of(text, kwargs, datetime.datetime.now(datetime.UTC).date())

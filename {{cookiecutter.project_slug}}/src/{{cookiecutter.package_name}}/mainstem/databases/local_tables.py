@@ -6,7 +6,8 @@ What `write_table` puts there is one file, and beside it a label that says which
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from . import sql as queries
 from .files import Output
 from .objects import Bucket, Stat
 
-__all__ = ["execute", "label_of", "put_sample", "tables_in", "write"]
+__all__ = ["execute", "installed", "label_of", "put_sample", "tables_in", "write"]
 
 _WRITTEN = "written-"
 
@@ -36,12 +37,6 @@ def execute(
 
     Raises DatasetError as the embedded engine does, SettingsError where that is not installed.
     """
-    try:
-        from .embedded import engine_name, execute
-    except ImportError as error:
-        raise SettingsError(
-            f"on local storage SQL needs the packages duckdb and sqlglot of the group `dev` ({error}): run `nox -s dev`"
-        ) from None
     tables: dict[str, Callable[[], pl.LazyFrame]]
     if samples is None:
         tables = tables_in(environment.bucket)
@@ -49,7 +44,21 @@ def execute(
         tables = {name: partial(_lazily, sample) for name, sample in samples.items() if "." in name}
     text = queries.text_of(environment.project.package, sql)
     dataset = environment.settings.bigquery.dataset
-    return execute(text, parameters, tables, dataset, queries.place(sql)), engine_name()
+    with installed():
+        from .embedded import engine_name, execute
+
+        return execute(text, parameters, tables, dataset, queries.place(sql)), engine_name()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Raise SettingsError where the embedded engine is not installed, as in the image that is deployed."""
+    try:
+        yield
+    except ImportError as error:
+        raise SettingsError(
+            f"SQL on this machine needs the packages duckdb and sqlglot of the group `dev` ({error}): run `nox -s dev`"
+        ) from None
 
 
 def _lazily(sample: Callable[[], pl.DataFrame]) -> pl.LazyFrame:

@@ -68,7 +68,7 @@ CREATE MACRO bq_form(type) AS CASE type
 END;
 CREATE MACRO bq_doubtful(type) AS CASE type
     WHEN 'INT64' THEN '^\s|\s$|^[+-]?0[xX]'
-    WHEN 'FLOAT64' THEN '^\s|\s$|[xX]|(?i:inf|nan)'
+    WHEN 'FLOAT64' THEN '^\s|\s$|^[+-]?(0[xX]|(?i:inf|nan))'
     WHEN 'NUMERIC' THEN '[0-9]'
     WHEN 'BOOL' THEN '^\b$'
     ELSE '^\s*[0-9]{1,5}-[0-9]{1,2}-[0-9]{1,2}'

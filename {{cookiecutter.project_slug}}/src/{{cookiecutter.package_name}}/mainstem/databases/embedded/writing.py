@@ -114,6 +114,8 @@ class _Writer(DuckDBGenerator):
 
     def case_sql(self, node: exp.Case) -> str:
         self.alike(node)
+        if not node.this and any(kind(each.this) not in {"B", "N"} for each in node.args["ifs"]):
+            raise refuse(node, "a condition is BOOL", self.name)
         return super().case_sql(node)
 
     def in_sql(self, node: exp.In) -> str:

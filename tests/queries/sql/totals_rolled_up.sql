@@ -1,0 +1,11 @@
+-- Subtotals have NULL
+-- https://cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax#group_by_rollup
+-- columns: payment STRING, driver_id INT64, fares FLOAT64
+-- row: [null, null, 75.75]
+-- row: ["card", null, 63.75]
+-- row: ["card", 10, 42.75]
+-- row: ["card", 11, 21.0]
+-- row: ["cash", null, 12.0]
+-- row: ["cash", 11, 8.0]
+-- row: ["cash", 12, 4.0]
+SELECT payment, driver_id, SUM(fare) AS fares FROM trips GROUP BY ROLLUP (payment, driver_id) ORDER BY payment, driver_id
