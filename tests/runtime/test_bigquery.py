@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
+from google.cloud.bigquery import TableReference
 from mainstem import cli, credentials, databases, environments, testing
 from mainstem.databases import bigquery
 from mainstem.databases.bigquery import reading
+from mainstem.databases.bigquery.rows import frame
 from mainstem.databases.objects import Bucket
 from mainstem.databases.storages import CloudStorage
 from mainstem.environments import Checkout, Environment, Project
@@ -31,6 +34,7 @@ from tests.cloud_storage.faults import Fault
 from tests.runtime.clouds import Cloud
 from tests.runtime.packages import WritePackage
 from tests.runtime.steps import step
+from tests.runtime.test_sources import put
 
 PROJECT = "acme-dev"
 TRIPS = pl.DataFrame(
@@ -316,6 +320,7 @@ from pathlib import Path
 import polars as pl
 from mainstem import cli, credentials, databases, environments, testing
 from mainstem.databases.bigquery import reading
+from mainstem.databases.bigquery.rows import frame
 from mainstem.databases.objects import Bucket
 from mainstem.databases.storages import CloudStorage
 from mainstem.environments import Checkout, Environment, Project
@@ -351,6 +356,13 @@ def test_the_memory_of_an_export_does_not_grow_with_the_result(
     assert large - small < 40_000
 
 
+def test_a_type_that_polars_does_not_have_is_named(environment: Environment, service: BigQuery) -> None:
+    service.put(f"{PROJECT}.taxi.big", pa.table({"big": pa.array([1], pa.decimal256(76, 38))}))
+    table = TableReference.from_string(f"{PROJECT}.taxi.big")
+    with pytest.raises(DatasetError, match=r"column big is a decimal256.*: cast it in the query"):
+        frame(bigquery.service.Service(environment), table)
+
+
 # Tables that are written
 
 
@@ -368,10 +380,10 @@ def make_scores(*, rows: int) -> pl.DataFrame:
 
 
 def test_a_dataset_becomes_a_table_as_a_whole(environment: Environment, service: BigQuery) -> None:
-    for rows in (3, 2):
-        testing.run_pipeline(writing(rows), "scoring")
-        assert databases.load("written") == {"table": f"{PROJECT}.taxi.scores", "rows": rows}
-        assert service.table(f"{PROJECT}.taxi.scores").data.num_rows == rows
+    for count in (3, 2):
+        testing.run_pipeline(writing(count), "scoring")
+        assert databases.load("written") == {"table": f"{PROJECT}.taxi.scores", "rows": count}
+        assert service.table(f"{PROJECT}.taxi.scores").data.num_rows == count
     found = databases.query("SELECT SUM(driver) AS drivers FROM scores")
     assert isinstance(found, pl.DataFrame)
     assert found["drivers"].to_list() == [1]
@@ -396,6 +408,41 @@ def test_an_attempt_that_died_after_its_job_is_not_repeated(environment: Environ
     assert service.table(f"{PROJECT}.taxi.scores").data.num_rows == 3
     assert len({json.dumps(one, sort_keys=True) for one in service.started if "load" in one}) == 1
     assert databases.load("written")["rows"] == 3
+
+
+def test_a_table_that_an_attempt_has_replaced_before_it_died_is_written_again(
+    environment: Environment, service: BigQuery
+) -> None:
+    testing.run_pipeline(writing(3), "scoring")
+    service.faults.add(Fault("status", status=403, method="PATCH", skip=1))  # once the table is replaced
+    with pytest.raises(DatasetError):
+        testing.run_pipeline(writing(2), "scoring")
+    assert service.table(f"{PROJECT}.taxi.scores").data.num_rows == 2
+    testing.run_pipeline(writing(3), "scoring")
+    assert service.table(f"{PROJECT}.taxi.scores").data.num_rows == 3
+
+
+def test_an_answer_that_was_lost_after_the_label_was_set_is_no_failure(
+    environment: Environment, service: BigQuery
+) -> None:
+    service.faults.add(Fault("status", status=503, method="PATCH", when="after"))
+    testing.run_pipeline(writing(3), "scoring")
+    assert databases.load("written")["rows"] == 3
+
+
+@pytest.mark.parametrize("source", ["by_day/", "by_day/**/*.parquet", "text/*.csv"])
+def test_what_lies_in_several_files_is_written_with_all_its_columns(
+    environment: Environment, service: BigQuery, source: str
+) -> None:
+    for day in (1, 2):
+        put(environment.bucket, f"sources/by_day/day={day}/a.parquet", pl.DataFrame({"fare": [1.0]}))
+        put(environment.bucket, f"sources/text/{day}.csv", pl.DataFrame({"fare": [1.0], "day": [day]}))
+    read = step(databases.read, [], ["trips"], source=source)
+    write = step(databases.write_table, ["trips"], ["written"], table="trips_again")
+    testing.run_pipeline({"copying": [read, write]}, "copying")
+    found = databases.query("SELECT day, fare FROM trips_again ORDER BY day")
+    assert isinstance(found, pl.DataFrame)
+    assert found.to_dicts() == [{"day": 1, "fare": 1.0}, {"day": 2, "fare": 1.0}]
 
 
 def test_a_load_job_that_failed_is_followed_by_another(environment: Environment, service: BigQuery) -> None:

@@ -22,10 +22,15 @@ from .mainstem.credentials import secret
 from .mainstem.errors import DatasetError
 
 
+logging.basicConfig(level=logging.INFO)  # with the streams of before the run
+
+
 def careless(*, how: str) -> pl.DataFrame:
     key = secret("canary-key")
     print("the key is", key)
     print("an error:", key, file=sys.stderr)
+    if hasattr(sys.stdout, "buffer"):  # an attempt that is a process of its own prints text alone
+        sys.stdout.buffer.write(f"as bytes: {key}\\n".encode())
     warnings.warn(f"this key is old: {key}", stacklevel=1)
     logging.getLogger("study").error("refused: %s", key)
     if how == "raise":

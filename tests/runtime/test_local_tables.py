@@ -127,7 +127,9 @@ def test_what_cannot_be_emulated_is_told_in_one_line(sql: str, told: str) -> Non
 def test_without_the_engine_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.delitem(sys.modules, "mainstem.databases.embedded.engine", raising=False)
-    with pytest.raises(SettingsError, match=r"SQL on this machine needs the packages duckdb and sqlglot .*: run `nox -s dev`"):
+    with pytest.raises(
+        SettingsError, match=r"SQL on this machine needs the packages duckdb and sqlglot .*: run `nox -s dev`"
+    ):
         databases.query("SELECT 1 AS one")
 
 

@@ -10,7 +10,7 @@ import traceback
 import urllib.parse
 import warnings
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -267,17 +267,23 @@ def test_a_key_of_several_lines_is_not_shown_line_by_line() -> None:
     assert credentials.redacted("  | MIIEvQIBADANBgk |") == "  | [secret key] |"
 
 
-def test_what_is_written_to_a_stream_is_redacted() -> None:
+def test_what_is_printed_is_redacted_whoever_prints_it() -> None:
     redaction.register("password", "canary-7")
-    heard = StringIO()
-    stream = credentials.redacting(heard)
-    print("it is", "canary-7", file=stream, flush=True)
-    handler = logging.StreamHandler(stream)
-    handler.emit(logging.makeLogRecord({"msg": "sent %s", "args": ("canary-7",)}))
-    stream.writelines([warnings.formatwarning("canary-7 is old", UserWarning, "steps.py", 1)])
-    assert "canary" not in heard.getvalue()
-    assert heard.getvalue().count("[secret password]") == 3
-    assert stream.isatty() is heard.isatty()
+    heard = TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True)
+    earlier = logging.StreamHandler()  # of before the block, with the stream of then
+    logger = logging.getLogger("a study of secrets")
+    logger.addHandler(earlier)
+    before = earlier.stream
+    with credentials.printing_redacted(heard, heard):
+        print("it is", "canary-7", flush=True)  # noqa: T201 - what is tested
+        logger.error("sent %s", "canary-7")
+        sys.stderr.writelines([warnings.formatwarning("canary-7 is old", UserWarning, "steps.py", 1)])
+        sys.stdout.buffer.write(b"bytes of canary-7")
+    logger.removeHandler(earlier)
+    text = heard.buffer.getvalue().decode()
+    assert "canary" not in text
+    assert text.count("[secret password]") == 4
+    assert earlier.stream is before
 
 
 def test_redaction_is_there_without_google() -> None:

@@ -80,6 +80,26 @@ def test_folders_named_like_partitions_give_columns(environment: Environment) ->
     assert kept("trips/year=2026/**/*.parquet")["day"].to_list() == [3]
 
 
+NAMES = ["Paris", "New York", "S%C3%A3o", "a:b", "São", "x+y", "__HIVE_DEFAULT_PARTITION__"]
+
+
+def test_folders_and_files_may_have_any_name(environment: Environment) -> None:
+    for name in NAMES:
+        put(environment.bucket, f"sources/trips/city={name}/part (1).parquet", JANUARY)
+        put(environment.bucket, f"sources/files/of {name}.csv", JANUARY)
+    found = kept("trips/")
+    assert found.height == 2 * len(NAMES)
+    assert found["city"].n_unique() == len(NAMES) - 1  # one of them is written in two ways
+    assert kept("files/*.csv").height == 2 * len(NAMES)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+def test_partitions_of_text_are_refused(environment: Environment, suffix: str) -> None:
+    put(environment.bucket, f"sources/trips/year=2025/part.{suffix}", JANUARY)
+    with pytest.raises(DatasetError, match="folders named as partitions, which are read with parquet alone"):
+        kept("trips/")
+
+
 def test_a_folder_above_that_is_named_like_a_partition_gives_none(tmp_path: Path) -> None:
     with testing.temporary_environment(bucket=Bucket.local(tmp_path / "owner=me" / "bucket")) as environment:
         put(environment.bucket, "sources/trips/year=2025/part.parquet", JANUARY)
@@ -243,6 +263,45 @@ def test_a_file_that_is_not_what_was_declared_changes_nothing(
     assert str(path) in said or "january.csv" in said
     call("data", "list")
     assert "no sources in dev yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("latin.csv", b"day,fare\n1,2\n" + "Zürich,1\n".encode("latin-1")),
+        ("long.csv", b"day,fare\n1,2,3\n"),
+        ("broken.ndjson", b'{"day": 1, "fare": 2.0}\n{"day": '),
+        ("no.parquet", b"no parquet"),
+    ],
+)
+def test_a_broken_file_is_told_in_one_line(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert call("data", "add", "other", str(path)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{path} cannot be read: ")
+    assert said.count("\n") == 1
+
+
+def test_the_same_file_comes_in_again_where_it_is_read_in_another_way(
+    package: WritePackage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text("zip\n0123\n", encoding="utf-8")
+    declared = PIPELINES.replace('"source": "trips"', '"source": "codes"')
+    wanted = 'wanted = {"columns": {"zip": pl.String}}'
+    first = package({"pipelines.py": "training = []\n", "__init__.py": ""}, "before").load("pipelines")
+    later = "\n".join(wanted if line.startswith("wanted") else line for line in declared.splitlines())
+    second = package({"pipelines.py": later, "__init__.py": ""}, "after").load("pipelines")
+    with testing.temporary_environment():
+        for module in (first, second):
+            assert cli.main(module, tmp_path / "x.toml", arguments=["data", "add", "codes", str(path)]) == 0
+            assert "has a new version" in capsys.readouterr().out
+        assert cli.main(second, tmp_path / "x.toml", arguments=["run", "training"]) == 0
+        databases.refresh()
+        assert databases.load("trips")["zip"].to_list() == ["0123"]
 
 
 @pytest.mark.parametrize("name", ["trips.ndjson", "trips.jsonl", "trips.parquet"])

@@ -6,14 +6,13 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from . import schema
-from .credentials import redacted, redacting
+from .credentials import printing_redacted, redacted
 from .databases import files
 from .databases.files import Output
 from .environments import using
@@ -109,8 +108,8 @@ def _attempt_within(seconds: float, run: Run, step: PlannedStep, inputs: Mapping
 
 def attempt_elsewhere(run: Run, step: PlannedStep, inputs: Mapping[str, Output], key: str) -> Made:
     """One attempt in a process that knows nothing of the run yet; what it prints, its parent prints."""
-    printed = redacting(sys.stdout)  # the parent does not know what secrets are read here
-    with using(run.environment), redirect_stdout(printed), redirect_stderr(printed):
+    # the parent does not know what secrets are read here
+    with using(run.environment), printing_redacted(sys.stdout, sys.stderr):
         return attempt(run, step, inputs, key, print)
 
 

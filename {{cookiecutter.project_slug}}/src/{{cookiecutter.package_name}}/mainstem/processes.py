@@ -16,10 +16,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from .notices import stop_all
+
 __all__ = ["Died", "TimeIsOver", "call_within", "end_all"]
 
 _spawn = multiprocessing.get_context("spawn")
-_children: set[BaseProcess] = set()
+_children: dict[BaseProcess, Connection] = {}
+_TO_STOP = 10.0  # seconds, for what the process has begun elsewhere
 
 
 class TimeIsOver(Exception):
@@ -40,7 +43,7 @@ def call_within(seconds: float, function: Callable[..., Any], *arguments: Any) -
     process = _spawn.Process(target=_answer, args=(theirs, function, arguments))
     process.start()
     theirs.close()
-    _children.add(process)
+    _children[process] = ours
     try:
         ours.recv()
         until = time.monotonic() + seconds
@@ -58,10 +61,9 @@ def call_within(seconds: float, function: Callable[..., Any], *arguments: Any) -
         process.join()
         raise Died(f"its process ended with exit code {process.exitcode}: is there too little memory?") from None
     finally:
-        _children.discard(process)
-        _end(process)
+        _children.pop(process, None)
+        _end(process, ours)
         process.join()
-        ours.close()
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -107,11 +109,15 @@ def _print(text: str) -> None:
 def _end_with_parent(connection: Connection) -> None:
     with suppress(EOFError, OSError):
         connection.recv()
+    stop_all()
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
-def _end(process: BaseProcess) -> None:
-    """End a process and all that it has started."""
+def _end(process: BaseProcess, connection: Connection) -> None:
+    """End a process and all that it has started; it has some time to stop what works elsewhere for it."""
+    with suppress(OSError):
+        connection.close()
+    process.join(_TO_STOP)
     process.kill()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid or -1, signal.SIGKILL)
@@ -120,5 +126,5 @@ def _end(process: BaseProcess) -> None:
 @atexit.register
 def end_all() -> None:
     """End all processes that are still at work."""
-    for process in list(_children):
-        _end(process)
+    for process, connection in list(_children.items()):
+        _end(process, connection)

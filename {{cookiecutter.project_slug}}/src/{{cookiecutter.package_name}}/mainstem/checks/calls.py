@@ -39,7 +39,10 @@ def defects(step: Reading, package: Path) -> Iterator[Defect]:
     taken = dict(zip((one.name for one in positional), inputs, strict=False))
     free = {name: one for name, one in parameters.items() if name not in taken}
     if step.kwargs is not None:
-        given = {*filled_in(step.function, len(taken)), *step.kwargs}
+        ours = filled_in(step.function, len(taken))
+        given = {*ours, *step.kwargs}
+        for name in (ours - {"date"}) & step.kwargs.keys():
+            yield ("kwargs", name), f"its kwarg {name!r} is filled in by the runtime: give yours another name"
         filled = {name: one for name, one in taken.items() if parameters[name].kind is Parameter.POSITIONAL_OR_KEYWORD}
         yield from _unknown(step.kwargs, free, filled, given)
         yield from _needed(free, given, may_be_inputs=step.inputs is None)

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +19,7 @@ from obstore.exceptions import BaseError as StoreError
 
 from .. import parallel, runner
 from ..checks import collect
-from ..credentials import redacting
+from ..credentials import printing_redacted
 from ..display.text import failure
 from ..environments import current, using
 from ..errors import Interrupted, MainstemError, as_users_see_it
@@ -55,8 +54,8 @@ def main(
         environment = current(settings)
         session = Session(environment, collect(pipelines), _samples(samples), options)
         # with --json, what steps print stays apart from the result
-        printed = redacting(sys.stderr if options.json else sys.stdout)
-        with using(environment), redirect_stdout(printed), redirect_stderr(redacting(sys.stderr)):
+        printed = sys.stderr if options.json else sys.stdout
+        with using(environment), printing_redacted(printed, sys.stderr):
             result = _command(options.command)(session)
         if options.json:
             print_to(sys.stdout, json.dumps(result, ensure_ascii=False, indent=2, default=str))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import databases
-from ..databases.incoming import digest_of, origin_of, table_file
+from ..databases.incoming import digest_of, origin_of, reading, table_file
 from ..databases.sources import newest_source
 from ..display import datasets
 from ..environments import user
@@ -30,12 +30,14 @@ def add(session: Session) -> dict[str, str]:
     newest = newest_source(bucket, name)
     table = table_file(path, list(_declared(session, name)))
     digest = digest_of(path)
-    if newest and origin_of(bucket, newest).get("sha256") == digest:
+    is_known = newest and origin_of(bucket, newest).get("sha256") == digest
+    if newest and is_known and newest.columns == {one: str(kind) for one, kind in table.collect_schema().items()}:
         session.say(f"source {name} is this file already, {bucket.uri(newest.path)}")
         return {"source": name, "uri": bucket.uri(newest.path)}
     by = user(os.environ, project.root)
     when = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
-    uri = databases.store(name, table, {"file": path.name, "sha256": digest, "by": by, "when": when})
+    with reading(path):
+        uri = databases.store(name, table, {"file": path.name, "sha256": digest, "by": by, "when": when})
     session.say(f"source {name} has a new version, {uri}")
     return {"source": name, "uri": uri}
 

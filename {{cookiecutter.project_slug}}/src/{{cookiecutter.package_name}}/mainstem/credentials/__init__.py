@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .element import element_token
 from .google import LATER, Credentials, acting_as, endpoint, of
-from .redaction import redacted, redacting
+from .redaction import printing_redacted, redacted
 from .secrets import forget_secrets, secret
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "endpoint",
     "forget_secrets",
     "of",
+    "printing_redacted",
     "redacted",
-    "redacting",
     "secret",
 ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import re
+import sys
 import threading
-from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, BinaryIO, TextIO, TypeGuard, cast
 from urllib.parse import quote, quote_plus
 
-__all__ = ["redacted", "redacting", "register"]
+__all__ = ["printing_redacted", "redacted", "register"]
 
 _SHORTEST = 4  # what is shorter stands in any text
 _names: dict[str, str] = {}  # by each form that a secret may have in a text
@@ -34,14 +37,41 @@ def redacted(text: str) -> str:
     return _pattern.sub(lambda found: f"[secret {_names[found[0]]}]", text) if _pattern else text
 
 
-def redacting(stream: TextIO) -> TextIO:
+def _redacting(stream: TextIO) -> TextIO:
     """A stream that redacts what is written to it; a secret that is written in pieces passes."""
     return cast("TextIO", _Redacting(stream))
+
+
+@contextmanager
+def printing_redacted(output: TextIO, errors: TextIO) -> Iterator[None]:
+    """Redact what is printed in this block, by way of `output` and `errors`, and what loggers made earlier print."""
+    out, err = _redacting(output), _redacting(errors)
+    streams = {sys.__stdout__: out, sys.__stderr__: err, sys.stdout: out, sys.stderr: err}
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    handlers = {one: one.stream for logger in loggers for one in logger.handlers if _writes_to(one, streams)}
+    for handler, stream in handlers.items():
+        handler.setStream(streams[stream])
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            yield
+    finally:
+        for handler, stream in handlers.items():
+            handler.setStream(stream)
+
+
+def _writes_to(
+    handler: logging.Handler, streams: Mapping[TextIO | None, TextIO]
+) -> TypeGuard[logging.StreamHandler[TextIO]]:
+    return isinstance(handler, logging.StreamHandler) and handler.stream in streams
 
 
 class _Redacting:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    @property
+    def buffer(self) -> _Bytes:
+        return _Bytes(self._stream.buffer)
 
     def write(self, text: str) -> int:
         self._stream.write(redacted(text))
@@ -50,6 +80,18 @@ class _Redacting:
     def writelines(self, lines: list[str]) -> None:
         for line in lines:
             self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Bytes:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(redacted(bytes(data).decode(errors="surrogateescape")).encode(errors="surrogateescape"))
+        return len(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

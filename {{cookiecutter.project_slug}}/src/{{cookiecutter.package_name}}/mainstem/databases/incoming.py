@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .files import Output
 from .objects import Bucket
 from .patterns import FORMATS, is_many
 
-__all__ = ["digest_of", "origin_of", "remember_origin", "table_file"]
+__all__ = ["digest_of", "origin_of", "reading", "remember_origin", "table_file"]
 
 
 def table_file(path: Path, wanted: Sequence[Schema] = ()) -> pl.LazyFrame:
@@ -30,14 +31,22 @@ def table_file(path: Path, wanted: Sequence[Schema] = ()) -> pl.LazyFrame:
     if kind is None:
         raise DatasetError(f"{path} is none of {', '.join(FORMATS)}: convert it first")
     types = {column: dtype for one in wanted for column, dtype in one.get("columns", {}).items()}
-    try:
+    with reading(path):
         table = _scan(path, kind, types)
+        table.collect_schema()
         for one in wanted:
             _check(path, table, one)
+    return table
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise DatasetError where a file is not what it should be, in one line."""
+    try:
+        yield
     except (OSError, pl.exceptions.PolarsError) as error:
         why = str(error).partition("\n")[0]
         raise DatasetError(f"{path} cannot be read: {why}") from None
-    return table
 
 
 def _scan(path: Path, kind: str, types: Mapping[str, Any]) -> pl.LazyFrame:

@@ -6,6 +6,7 @@ What `write_table` puts there is one file, and beside it a label that says which
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -88,15 +89,13 @@ def write(environment: Environment, name: str, output: Output, label: Label) -> 
     bucket = environment.bucket
     folder = _folder(bucket, name)
     before, table = _written(bucket, folder), files.read(bucket, output, "lazy")
-    stem = f"{folder}{_WRITTEN}{label.run}-{label.key[:8]}"
+    stem = f"{folder}{_WRITTEN}{label.run}-{label.key[:8]}-{secrets.token_hex(4)}"
     told = {"table": name, "rows": output.rows}
     bucket.create(f"{stem}.json", json.dumps({"label": asdict(label), "told": told}).encode())
-    if not bucket.stat(f"{stem}.parquet"):
-        files.write(bucket, stem, table)
+    files.write(bucket, stem, table)
     for stat in before:
-        if stat.key != f"{stem}.parquet":
-            bucket.delete(stat.key)
-            bucket.delete(stat.key.removesuffix("parquet") + "json")
+        bucket.delete(stat.key)
+        bucket.delete(stat.key.removesuffix("parquet") + "json")
     return told
 
 

@@ -172,19 +172,22 @@ class Bucket:
             return None
 
     def objects(self, path: str) -> list[Stat]:
-        """The tables that a folder or a pattern stands for, sorted by key."""
-        return patterns.matching(path, self.list(patterns.root(path)))
+        """The tables that a folder or a pattern stands for, sorted by key, whatever their names."""
+        return patterns.matching(path, self._below(patterns.root(path)))
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in a folder, sorted."""
         found = _listed(lambda: obstore.list_with_delimiter(self.storage.store, self._readable(folder)))
         return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
-    def list(self, folder: str) -> list[Stat]:
-        """The objects under a folder, sorted by key; what has no name of ours is none of ours."""
+    def _below(self, folder: str) -> list[Stat]:
         found = _listed(lambda: obstore.list(self.storage.store, self._readable(folder)).collect())
         self.storage.check(*(meta["path"] for meta in found))
-        return sorted((self._stat(meta) for meta in found if _is_name(meta["path"])), key=lambda stat: stat.key)
+        return sorted(map(self._stat, found), key=lambda stat: stat.key)
+
+    def list(self, folder: str) -> list[Stat]:
+        """The objects under a folder, sorted by key; what has no name of ours is none of ours."""
+        return [stat for stat in self._below(folder) if _is_name(stat.key)]
 
     def now(self) -> datetime:
         """The time by the store's own clock, which an object that is made and taken away again tells."""
@@ -194,6 +197,10 @@ class Bucket:
         times = [stat.time for stat in self.list(folder) if stat.key == key]
         self.delete(key)
         return times[0] if times else self.now()  # gc beside us has taken it away
+
+    def check_own(self, key: str) -> None:
+        """Raise DatasetError for a key under which nothing may be written here; it may be that of a folder."""
+        self._writable(key.rstrip("/"))
 
     def uri(self, key: str) -> str:
         """The address of an object, for people."""

@@ -17,8 +17,8 @@ OWN = ("sql", "max_gb_billed")
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical: strings, quoted names and comments hide an @
 _HIDDEN = (
-    r'"""[\s\S]*?"""',
-    r"'''[\s\S]*?'''",
+    r'"""(?:\\[\s\S]|[^\\])*?"""',
+    r"'''(?:\\[\s\S]|[^\\])*?'''",
     r'"(?:\\.|[^"\\])*"',
     r"'(?:\\.|[^'\\])*'",
     r"`[^`]*`",
@@ -47,7 +47,10 @@ def text_of(package: Path, sql: str) -> str:
     path = (package / sql).resolve()
     if not path.is_relative_to(package) or not path.is_file():
         raise DatasetError(f"there is no file {sql} in {package}: {near(sql, files(package))}")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{sql} is no text in UTF-8: save it as that ({error})") from None
 
 
 def files(package: Path) -> list[str]:
@@ -72,6 +75,8 @@ def parameters_of(text: str, kwargs: Mapping[str, Any], date: datetime.date) -> 
 
 def check(package: Path, kwargs: Mapping[str, Any]) -> None:
     """Raise DatasetError with all that is wrong between a query and the kwargs of its step."""
+    if not isinstance(kwargs["sql"], str):
+        raise DatasetError(f"sql is {kwargs['sql']!r}: write a query, or the name of its file")
     text = text_of(package, kwargs["sql"])
     if faults := list(_faults(text, {name: value for name, value in kwargs.items() if name not in OWN})):
         raise DatasetError("\n".join(f"{place(kwargs['sql'])}: {fault}" for fault in faults))

@@ -246,6 +246,8 @@ def _is_partitioned(keys: Sequence[str], root: str) -> bool:
 
 def _scan(files: list[Any], kind: str, partitions: str | None = None, **options: Any) -> pl.LazyFrame:
     """A table in files of one format; of its types in text, many rows are looked at."""
+    if partitions is not None and kind != "parquet":
+        raise DatasetError(f"{partitions} has folders named as partitions, which are read with parquet alone")
     if kind == "csv":
         return pl.scan_csv(files, glob=False, try_parse_dates=True, infer_schema_length=_LOOKED_AT, **options)
     if kind == "ndjson":

@@ -101,7 +101,7 @@ def _job(
     text = queries.text_of(service.environment.project.package, kwargs["sql"])
     given = queries.parameters_of(text, kwargs, date)
     config = QueryJobConfig(
-        default_dataset=f"{service.project}.{service.settings.bigquery.dataset}",
+        default_dataset=service.dataset,
         maximum_bytes_billed=_most(service, kwargs),
         query_parameters=[_parameter(name, value) for name, value in given.items()],
         labels=service.labels(label),
@@ -132,7 +132,7 @@ def _type_of(value: Any) -> str:
 def _check_datasets(service: Service, place: str, tables: Sequence[TableReference]) -> None:
     """Raise DatasetError for a table in a dataset that is neither the environment's own nor declared."""
     named = (service.settings.bigquery.dataset, *service.settings.bigquery.reads)
-    allowed = {name if "." in name else f"{service.project}.{name}" for name in named}
+    allowed = set(map(service.full_name, named))
     for table in tables:
         if f"{table.project}.{table.dataset_id}" not in allowed:
             raise DatasetError(
@@ -146,6 +146,7 @@ def _exported(service: Service, table: TableReference, folder: str, label: Label
     from google.cloud.bigquery import ExtractJobConfig
 
     bucket = service.environment.bucket
+    bucket.check_own(folder)
     tell(f"too large for memory, exported to {bucket.uri(folder)}")
     config = ExtractJobConfig(destination_format="PARQUET", compression="SNAPPY", labels=service.labels(label))  # type: ignore[no-untyped-call]
     files = f"{bucket.uri(folder)}*.parquet"

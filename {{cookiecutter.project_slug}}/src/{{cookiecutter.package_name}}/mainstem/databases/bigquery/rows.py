@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ... import credentials
+from ...errors import DatasetError
 from .service import Service
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def _plain(field: pa.Field) -> pa.Field:
     import pyarrow as pa
 
     kind = field.type
+    if pa.types.is_decimal256(kind) or pa.types.is_interval(kind):  # on which Polars panics
+        raise DatasetError(f"column {field.name} is a {kind}, which Polars does not have: cast it in the query")
     if pa.types.is_struct(kind):
         kind = pa.struct([_plain(kind.field(index)) for index in range(kind.num_fields)])
     elif pa.types.is_list(kind):

@@ -40,6 +40,15 @@ class Service:
         self.settings = environment.settings
         self.project = environment.settings.cloud_project
 
+    @property
+    def dataset(self) -> str:
+        """The environment's dataset, with its project."""
+        return self.full_name(self.settings.bigquery.dataset)
+
+    def full_name(self, dataset: str) -> str:
+        """A dataset with its project, by default the environment's."""
+        return dataset if "." in dataset else f"{self.project}.{dataset}"
+
     @cached_property
     def client(self) -> Client:
         """The client of the environment's project."""

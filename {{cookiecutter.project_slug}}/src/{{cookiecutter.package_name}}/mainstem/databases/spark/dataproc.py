@@ -46,6 +46,7 @@ def run(environment: Environment, job: Job, stem: str) -> str:
         if not found or found.state.name not in _OVER:
             # With another hyphen before the number, gc would not know which run has made it.
             folder = f"{stem}_{number}/"
+            environment.bucket.check_own(folder)
             with stopped_by(batch.cancel):
                 if not found:
                     batch.create(_described(environment, job, name, folder))

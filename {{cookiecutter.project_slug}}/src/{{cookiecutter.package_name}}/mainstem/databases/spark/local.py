@@ -40,6 +40,7 @@ def run(environment: Environment, job: Job, stem: str) -> str:
     Raises ScriptFailed with the script's traceback, or the last lines of the log.
     """
     folder = f"{stem}_{secrets.token_hex(4)}/"
+    environment.bucket.check_own(folder)
     target = Path(environment.bucket.uri(folder))
     command = [sys.executable, str(job.path), *job.arguments, "--output", uri(environment.bucket, folder)]
     with tempfile.TemporaryDirectory(prefix="mainstem-spark-", ignore_cleanup_errors=True) as scratch:
