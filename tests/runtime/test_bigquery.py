@@ -195,6 +195,8 @@ def test_date_is_the_data_date(service: BigQuery) -> None:
         ("sql/per_zon.sql", {"least": 1}, "'sql/per_zon.sql', but there is no such file .*mean 'sql/per_zone.sql'"),
         ("../../x.sql", {}, "'../../x.sql', but there is no such file"),
         ("SELECT 1", {"max_gb_billed": 0}, "max_gb_billed is 0"),
+        ("SELECT @stem AS x", {"stem": "x"}, "its kwarg 'stem' is filled in by the runtime: give yours another name"),
+        ("SELECT @label AS x", {"label": "x"}, "its kwarg 'label' is filled in by the runtime"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_asked(

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from mainstem import databases, testing
+from mainstem import databases, notices, testing
 from mainstem.databases.objects import Bucket
 from mainstem.environments import Environment
 from mainstem.errors import StepFailed
@@ -51,6 +51,14 @@ def sleep_beside_a_child(*, notes: str) -> int:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     Path(notes).write_text(f"{os.getpid()} {child.pid}", encoding="ascii")
     time.sleep(600)
+    return 0
+
+
+def work_elsewhere(*, notes: str) -> int:
+    """A step whose work is done by a job in the cloud, which it stops by a call."""
+    with notices.stopped_by(lambda: Path(notes).write_text("stopped", encoding="ascii")):
+        Path(notes).write_text("begun", encoding="ascii")
+        time.sleep(600)
     return 0
 
 
@@ -123,6 +131,13 @@ def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(environmen
     with pytest.raises(StepFailed, match="step sleep_beside_a_child failed: it took longer than its timeout of 2 s"):
         run(within(2, step(sleep_beside_a_child, [], ["zero"], notes=str(notes))))
     assert wait_until_gone(*map(int, notes.read_text(encoding="ascii").split()))
+
+
+def test_what_works_elsewhere_for_a_step_is_stopped_with_it(environment: Environment, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with pytest.raises(StepFailed, match="took longer than its timeout"):
+        run(within(0.5, step(work_elsewhere, [], ["never"], notes=str(notes))))
+    assert notes.read_text(encoding="ascii") == "stopped"
 
 
 def test_each_attempt_has_its_own_time(environment: Environment, tmp_path: Path) -> None:
