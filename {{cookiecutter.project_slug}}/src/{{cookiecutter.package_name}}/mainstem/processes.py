@@ -64,6 +64,7 @@ def call_within(seconds: float, function: Callable[..., Any], *arguments: Any) -
         _children.pop(process, None)
         _end(process, ours)
         process.join()
+        ours.close()
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -116,7 +117,7 @@ def _end_with_parent(connection: Connection) -> None:
 def _end(process: BaseProcess, connection: Connection) -> None:
     """End a process and all that it has started; it has some time to stop what works elsewhere for it."""
     with suppress(OSError):
-        connection.close()
+        connection.send("end")  # to close it would tell nothing while a thread of ours waits for it
     process.join(_TO_STOP)
     process.kill()
     with suppress(ProcessLookupError, PermissionError):
