@@ -263,7 +263,9 @@ def test_what_is_wrong_with_a_file_is_told(
     assert found["sql/unused.sql"]["status"] == "unused"
 
 
-def test_a_plan_says_what_a_query_would_do(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_run_why_and_report_say_that_it_is_emulated(
+    call: Call, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert call("plan", "training") == 0
     assert "run  good  it reads the world; emulated on local storage" in capsys.readouterr().out
     assert call("run", "training") == 0
@@ -271,3 +273,5 @@ def test_a_plan_says_what_a_query_would_do(call: Call, capsys: pytest.CaptureFix
     assert databases.load("good").to_dicts() == [{"zone": "b", "fare": 6.0}]
     assert call("why", "good") == 0
     assert "engine DuckDB" in capsys.readouterr().out
+    assert call("report", "training", "--output", str(tmp_path / "page.html")) == 0
+    assert "good did not ask BigQuery itself: DuckDB" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -211,6 +211,8 @@ def _cautions(told: _Told) -> Iterator[str]:
     if told.start and told.start.commit.endswith("+changes"):
         yield "It was made from code that had not been committed, so no commit holds exactly that code."
     for record in told.records.values():
+        if "engine" in record.facts:
+            yield f"{record.step} did not ask BigQuery itself: {record.facts['engine']} stood in for it."
         for name, schema in record.parts.get("schema", {}).items():
             rejects = record.outputs.get(schema["rejects"] or "")
             if rejects and rejects.rows:
