@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import logging
 import re
@@ -99,6 +98,8 @@ class _Bytes:
 
 def _forms(value: str) -> Iterator[str]:
     """A value as it is, line by line, and as URLs, JSON, Python, HTML and headers write it."""
+    import html  # a long table, for those who have secrets
+
     yield value
     yield from value.splitlines()
     yield from (quote(value), quote(value, safe=""), quote_plus(value), html.escape(value))

@@ -18,7 +18,6 @@ from ..errors import DatasetError
 from ..pipeline import reads_sources
 from . import files
 from .files import Output
-from .incoming import remember_origin
 from .objects import Bucket
 from .sources import newest_source, source_name
 from .spark import spark
@@ -80,6 +79,8 @@ def store(name: str, table: pl.DataFrame | pl.LazyFrame, origin: Mapping[str, st
     version = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
     stem = f"{bucket.prefix}sources/{name}/{version}"
     if origin:
+        from .incoming import remember_origin
+
         remember_origin(bucket, stem, origin)
     if isinstance(table, pl.DataFrame):
         return bucket.uri(files.write(bucket, stem, table).path)
