@@ -32,6 +32,9 @@ SAME: dict[str, list[Any]] = {
     "SELECT AVG(x) FROM UNNEST([1, 2]) AS x": [1.5],
     "SELECT GREATEST(1, NULL, 3), LEAST(2, 1)": [None, 1],
     "SELECT IF(TRUE, 1, 2.5)": [1.0],
+    "SELECT COUNTIF(id > 0) FROM trips WHERE FALSE": [0],
+    "SELECT (SELECT COUNTIF(t.id > 0) FROM trips AS t WHERE t.zone_id = z.id) FROM zones AS z WHERE z.id = 4": [0],
+    "SELECT COUNTIF(TRUE) OVER (ORDER BY x ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) FROM UNNEST([5]) AS x": [0],
     # text
     "SELECT TRIM('\\t x \\n'), LTRIM('\\u00a0x'), TRIM('xay', 'xy')": ["x", "x", "a"],
     "SELECT SUBSTR('abc', 0, 2), SUBSTR('abc', -5, 2), SUBSTR('abc', -2)": ["ab", "ab", "bc"],
@@ -44,13 +47,25 @@ SAME: dict[str, list[Any]] = {
         "c",
         False,
     ],
+    "SELECT REGEXP_EXTRACT('id=5', r'[(|]?d=(a|\\d)'), REGEXP_EXTRACT('a|b', r'\\|(b)')": ["5", "b"],
+    "SELECT REGEXP_EXTRACT_ALL('abcb', 'b'), REGEXP_EXTRACT_ALL('a1b2', r'[a-z](\\d)')": [["b", "b"], ["1", "2"]],
     "SELECT 'a' = 'A', 'B' < 'a'": [False, True],
     "SELECT SPLIT('', ','), ARRAY_TO_STRING(['a', NULL, 'b'], ',')": [[""], "a,b"],
     "SELECT CAST(TRUE AS STRING), SAFE_CAST('yes' AS BOOL), SAFE_CAST('1.5' AS INT64)": ["true", None, None],
     "SELECT SAFE_CAST('x' AS FLOAT64), SAFE_CAST('1e2' AS FLOAT64)": [None, 100.0],
     "SELECT SAFE_CAST('2026/01/05' AS DATE), SAFE_CAST('20260105' AS DATE)": [None, None],
     "SELECT JSON_VALUE('{\"a\": {\"b\": 1}}', '$.a'), JSON_VALUE('{\"a\": null}', '$.a')": [None, None],
+    'SELECT JSON_VALUE(\'{"a": [{"b c": "x"}]}\', \'$.a[0]."b c"\')': ["x"],
     # dates and times
+    "SELECT SAFE_CAST('0000-01-01' AS DATE), SAFE_CAST('0001-01-01 00:00:00+05' AS TIMESTAMP)": [None, None],
+    "SELECT TIMESTAMP '9999-12-31 23:59:59.999999', DATE '0001-01-01'": [
+        "9999-12-31 23:59:59.999999+00:00",
+        "0001-01-01",
+    ],
+    "SELECT TIMESTAMP '2026-01-01 00:00:00+14', TIMESTAMP '2026-01-01 00:00:00-05:30'": [
+        "2025-12-31 10:00:00+00:00",
+        "2026-01-01 05:30:00+00:00",
+    ],
     "SELECT DATE_TRUNC(DATE '2026-01-03', WEEK), DATE_TRUNC(DATE '2026-01-03', MONTH)": ["2025-12-28", "2026-01-01"],
     "SELECT DATE_ADD(DATE '2026-01-31', INTERVAL 1 MONTH), DATE '2026-01-01' + 1": ["2026-02-28", "2026-01-02"],
     "SELECT EXTRACT(DAYOFWEEK FROM DATE '2026-01-04'), EXTRACT(WEEK FROM DATE '2026-01-03')": [1, 0],
@@ -65,6 +80,8 @@ SAME: dict[str, list[Any]] = {
     "SELECT FORMAT_TIMESTAMP('%H:%M', TIMESTAMP '2026-07-01 12:00:00', 'Asia/Kolkata')": ["17:30"],
     "SELECT DATE '2026-01-03' = '2026-1-3'": [True],
     # arrays, windows, names
+    "SELECT DISTINCT id + 1 AS more FROM trips ORDER BY id + 1 LIMIT 1": [2],
+    "SELECT LEAD(x, 2, 0) OVER w, NTILE(2) OVER w FROM UNNEST([5]) AS x WINDOW w AS (ORDER BY x)": [0, 1],
     "SELECT [10, 20][OFFSET(0)], [10, 20][ORDINAL(1)], [10, 20][SAFE_OFFSET(-1)], [10][SAFE_OFFSET(1)]": [
         10,
         10,
@@ -116,6 +133,31 @@ REFUSED = {
     "SELECT INITCAP('a b')": "INITCAP('a b')",
     "SELECT REGEXP_EXTRACT('b', r'(a)?b')": "REGEXP_EXTRACT",
     "SELECT REGEXP_EXTRACT('b', r'(a)|b')": "REGEXP_EXTRACT",
+    "SELECT REGEXP_EXTRACT('id none', r'id (?:=(\\d+)|none)')": "REGEXP_EXTRACT",
+    "SELECT FORMAT_DATE('%H:%M', DATE '2026-01-01')": "FORMAT_DATE",
+    "SELECT PARSE_DATE('%Y-%m-%d %H', '2026-01-01 10')": "PARSE_DATE",
+    "SELECT LAG(id, -1) OVER (ORDER BY id) FROM trips": "LAG",
+    "SELECT LAG(id, NULL) OVER (ORDER BY id) FROM trips": "LAG",
+    "SELECT LEAD(id, zone_id) OVER (ORDER BY id) FROM trips": "LEAD",
+    "SELECT NTH_VALUE(id, 0) OVER (ORDER BY id) FROM trips": "NTH_VALUE",
+    "SELECT PERCENTILE_CONT(fare, 1.5) OVER () FROM trips": "PERCENTILE_CONT",
+    "SELECT PERCENTILE_CONT(fare, 0.5) FROM trips": "it needs OVER",
+    "SELECT PERCENTILE_CONT(fare, 0.5) OVER (ORDER BY id) FROM trips": "PARTITION BY alone",
+    "SELECT COUNT(DISTINCT fare) OVER w FROM trips WINDOW w AS (ORDER BY id)": "PARTITION BY alone",
+    "SELECT RANK() OVER (PARTITION BY day) FROM trips": "needs ORDER BY",
+    "SELECT LAG(id) OVER w FROM trips WINDOW w AS (PARTITION BY day)": "needs ORDER BY",
+    "SELECT ROW_NUMBER() OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) FROM trips": "no ROWS or RANGE",
+    "SELECT DISTINCT payment FROM trips ORDER BY id": "SELECT DISTINCT takes what is selected",
+    "SELECT COUNT(*) FROM UNNEST([1, 2, 3])": "write UNNEST(...) AS item",
+    "SELECT JSON_VALUE(note, '$.a*') FROM orders": "JSON_VALUE",
+    "SELECT JSON_VALUE(note, '$..a') FROM orders": "JSON_VALUE",
+    "SELECT JSON_VALUE(note, 'gift') FROM orders": "JSON_VALUE",
+    "SELECT JSON_VALUE(note, '$.gift.') FROM orders": "JSON_VALUE",
+    "SELECT JSON_VALUE(note, customer) FROM orders": "JSON_VALUE",
+    "SELECT GENERATE_DATE_ARRAY('2026-01-01', '2026-01-03', INTERVAL 0 DAY)": "GENERATE_DATE_ARRAY",
+    "SELECT ARRAY_TO_STRING(['a'], NULL)": "ARRAY_TO_STRING",
+    "SELECT STRING_AGG(payment, NULL) FROM trips": "a separator",
+    "SELECT id FROM trips LIMIT NULL": "LIMIT NULL",
     "SELECT PARSE_DATE('%m', '02')": "PARSE_DATE",
     "SELECT FORMAT_DATE('%Q', DATE '2026-01-01')": "FORMAT_DATE",
     "SELECT TIMESTAMP_TRUNC(TIMESTAMP '2026-01-01', DAY, 'Europe/Amsterdam')": "TIMESTAMP_TRUNC",
@@ -163,6 +205,26 @@ RAISED = {
     "SELECT ARRAY_AGG(tip) FROM trips": "has NULL",
     "SELECT CAST('1.5' AS INT64)": "cannot read 1.5 as INT64",
     "SELECT CAST('2026/01/05' AS DATE)": "cannot read",
+    "SELECT id FROM (SELECT * FROM trips AS t JOIN zones AS z ON t.zone_id = z.id)": "the column id is there twice",
+    "WITH j AS (SELECT 1 AS i, 2 AS I) SELECT i FROM j": "the column I is there twice",
+    "SELECT DATE_ADD(DATE '9999-12-31', INTERVAL 1 DAY)": "outside of the years",
+    "SELECT DATE_SUB(DATE '0001-01-01', INTERVAL 1 DAY)": "outside of the years",
+    "SELECT DATE '9999-12-31' + 1": "outside of the years",
+    "SELECT DATE(0, 1, 1)": "outside of the years",
+    "SELECT DATE_FROM_UNIX_DATE(2932897)": "outside of the years",
+    "SELECT TIMESTAMP_MICROS(253402300800000000)": "outside of the years",
+    "SELECT PARSE_DATE('%Y-%m-%d', '0000-01-01')": "outside of the years",
+    "SELECT DATE_TRUNC(DATE '0001-01-03', WEEK)": "outside of the years",
+    "SELECT CAST('0000-01-01' AS DATE)": "outside of the years",
+    "SELECT TIMESTAMP '0001-01-01 00:00:00+05'": "outside of the years",
+    "SELECT DATETIME(TIMESTAMP '9999-12-31 23:59:59', 'Asia/Tokyo')": "outside of the years",
+    "SELECT FORMAT_DATE('%Y', DATE '0900-01-01')": "years before 1000",
+    "SELECT CAST('2026-01-01 24:00:00' AS DATETIME)": "cannot read",
+    "SELECT CAST('2026-01-01 24:00:00' AS TIMESTAMP)": "cannot read",
+    "SELECT CAST('2026-01-01 23:00:00+15:00' AS TIMESTAMP)": "cannot read",
+    "SELECT REGEXP_EXTRACT_ALL('abc', 'x*')": "a pattern that empty text matches",
+    "SELECT REGEXP_EXTRACT_ALL('abc', r'\\b')": "a pattern that empty text matches",
+    "SELECT GENERATE_ARRAY(1, 5, 0)": "a step is 0",
     "SELECT SUBSTR('abc', 1, -1)": "a length is negative",
     "SELECT UPPER('straße')": "special letters",
     "SELECT (SELECT id FROM trips)": "More than one row",
@@ -193,6 +255,19 @@ def test_floats_that_duckdb_orders_otherwise_are_refused(value: float) -> None:
     assert embedded.execute("SELECT id FROM odd", {}, tables, "taxi").rows() == [(1,)]
     with pytest.raises(embedded.Refused, match="NaN and infinity, in column x"):
         embedded.execute("SELECT x FROM odd", {}, tables, "taxi")
+
+
+def test_years_that_bigquery_does_not_have_are_not_read() -> None:
+    tables = {"taxi.odd": pl.DataFrame({"day": pl.Series([2932897], dtype=pl.Int32).cast(pl.Date)}).lazy}
+    with pytest.raises(DatasetError, match="in column day is outside of the years 1 to 9999"):
+        embedded.execute("SELECT day FROM odd", {}, tables, "taxi")
+
+
+def test_what_the_parser_stumbles_over_is_one_line() -> None:
+    deep = "(" * 5000 + "1" + ")" * 5000
+    for read in (lambda sql: embedded.execute(sql, {}, LAZY, "taxi"), lambda sql: embedded.parse(sql, "a query")):
+        with pytest.raises(embedded.Refused, match="the query cannot be emulated here: RecursionError"):
+            read(f"SELECT {deep}")
 
 
 def test_columns_of_polars_become_those_of_bigquery() -> None:

@@ -7,13 +7,14 @@ BigQuery in one thing: names are written as they are spelled where they come fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ...errors import DatasetError
+from ...errors import DatasetError, MainstemError
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -42,14 +43,28 @@ def execute(
     """
     from .engine import run
 
-    return run(sql, parameters, tables, dataset, name)
+    with _in_one_line(name):
+        return run(sql, parameters, tables, dataset, name)
 
 
 def parse(sql: str, name: str) -> exp.Expr:
     """The one statement of a query; raises DatasetError with `name` and line where it is not BigQuery SQL."""
     from .reading import statement
 
-    return statement(sql, name)
+    with _in_one_line(name):
+        return statement(sql, name)
+
+
+@contextmanager
+def _in_one_line(name: str) -> Iterator[None]:
+    """What the parser or DuckDB stumbles over is refused; the tables' own errors are not the query's."""
+    try:
+        yield
+    except (MainstemError, OSError):
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__} {error}".partition("\n")[0].strip()
+        raise Refused(f"{name}: it is refused: the query cannot be emulated here: {what}") from error
 
 
 def engine_name() -> str:

@@ -27,12 +27,14 @@ LETTERS = {
 COMPARED = "IFXSYBDTMH"
 
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_]+)+")
-_CAPTURING = re.compile(r"(?<!\\)\((?!\?)|\(\?P?<")
-_INNER = re.compile(r"\\.|\[[^]]*\]|\((?:[^()]|\([^()]*\))*\)")
-_STEP = re.compile(r'\[\d+\]|\."[\w @-]+"')
+# In a regular expression: what is no syntax, where a group begins that takes out text, and the whole of that group.
+_NO_SYNTAX = re.compile(r"\\.|\[(?:\\.|\[:\^?\w+:\]|[^]\\])*\]")
+_CAPTURING = re.compile(r"\((?:\?P?<\w+>|(?!\?))")
+_CAPTURED = re.compile(_CAPTURING.pattern + r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 # What both write alike of a time, and what both read.
 _WRITTEN = set("YmdHMSjyBbAaIpGV%")
 _READ = set("YmdHMS")
+_CLOCK = set("HMSIp")
 
 
 def type_name(node: Any) -> str:
@@ -71,7 +73,18 @@ def of_one_type(node: Any) -> list[list[exp.Expr]]:
     return []
 
 
-def chosen(letter: str, value: Any, text: str) -> str | None:
+def _takes_part(pattern: str, most: int) -> bool:
+    """Whether a pattern has not more than so many groups, and they take part in each match.
+
+    Of a group that takes no part in a match BigQuery gives NULL, DuckDB an empty text.
+    """
+    syntax = _NO_SYNTAX.sub("", pattern)
+    groups = len(_CAPTURING.findall(syntax))
+    optional = re.search(r"\)[?*{]", syntax) or "|" in _CAPTURED.sub("", syntax, count=1)
+    return "\\Q" not in pattern and (groups == 0 or (groups <= most and not optional))
+
+
+def chosen(letter: str, value: Any, text: str) -> str | None:  # noqa: C901 - one case for each letter
     """The text of an argument, whose own text is given, for the letters that look at more than its type.
 
     None if it is not what they want.
@@ -91,21 +104,24 @@ def chosen(letter: str, value: Any, text: str) -> str | None:
         case "#":
             amount = bool(re.fullmatch(r"-?\d+", literal))
             fits, written = amount or found == "I", literal if amount else text
+        case "n" | "p":
+            fits = found == "I" and literal.isdigit() and int(literal) >= "np".index(letter)
+        case "h":
+            fits = found == "F" and bool(literal) and 0 <= float(literal) <= 1
         case "i":
-            fits = value.args["unit"].name in {"DAY", "WEEK"} and bool(re.fullmatch(r"-?\d+", value.name))
+            amount = bool(re.fullmatch(r"-?\d+", value.name)) and int(value.name) != 0
+            fits = amount and value.args["unit"].name in {"DAY", "WEEK"}
             written = f"INTERVAL '{value.name}' {value.args['unit'].name}"
         case "R" | "r":
-            # Of a group that takes no part in a match BigQuery gives NULL, DuckDB an empty text.
-            groups = len(_CAPTURING.findall(literal))
-            optional = re.search(r"\)[?*{]", literal) or "|" in _INNER.sub("", literal)
-            fits = bool(literal) and (groups == 0 or (groups == 1 and letter == "R" and not optional))
-        case "E" | "e":
+            fits = bool(literal) and _takes_part(literal, 1 if letter == "R" else 0)
+        case "E" | "W" | "e" | "w":
             letters = set(re.findall("%(.)", literal))
-            fits = letters <= _WRITTEN if letter == "E" else set("Ymd") <= letters <= _READ
+            fits = letters <= _WRITTEN if letter in "EW" else set("Ymd") <= letters <= _READ
+            fits = fits and not (letter in "Ww" and letters & _CLOCK)
             fits, written = fits and bool(letters) and "'" not in literal, f"'{literal}'"
         case "P":
             path = [
                 f"[{each.this}]" if isinstance(each.this, int) else f'."{each.this}"' for each in value.expressions[1:]
             ]
-            fits, written = all(_STEP.fullmatch(step) for step in path), f"'${''.join(path)}'"
+            fits, written = isinstance(value, exp.JSONPath), f"'${''.join(path)}'"
     return written if fits else None

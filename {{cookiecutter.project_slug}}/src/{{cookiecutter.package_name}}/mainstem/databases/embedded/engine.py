@@ -22,6 +22,7 @@ from . import Refused
 from .columns import agree, as_bigquery, dtype_of, type_of
 from .reading import line_of, name_columns, refuse, statement, with_values
 from .rules import check
+from .shapes import check_shapes
 from .writing import write
 
 __all__ = ["run"]
@@ -57,6 +58,7 @@ def run(sql: str, parameters: Mapping[str, Any], tables: Tables, dataset: str, n
     }
     name_columns(tree, {column for columns in schema.values() for column in columns}, name)
     tree = _resolved(tree, schema, name)
+    check_shapes(tree, name)
     columns = [(column.alias_or_name, dtype_of(column.type)) for column in tree.selects]
     for place, (column, dtype) in enumerate(columns):
         if dtype is None:
@@ -127,7 +129,7 @@ def _resolved(tree: exp.Expr, schema: Mapping[str, Mapping[str, str]], name: str
 
 
 def _read(frame: pl.LazyFrame, types: Mapping[str, str], used: set[str], name: str) -> pl.DataFrame:
-    """The columns that the query uses of a table, as BigQuery holds them; raises Refused for NaN and infinity."""
+    """The columns that the query uses of a table, as BigQuery holds them."""
     schema = frame.collect_schema()
     columns = [
         as_bigquery(pl.col(column), schema[column], dtype_of(exp.DataType.build(kind, dialect="bigquery"))).alias(
@@ -142,11 +144,19 @@ def _read(frame: pl.LazyFrame, types: Mapping[str, str], used: set[str], name: s
         what = str(error).partition("\n")[0]
         raise DatasetError(f"{name}: a table does not fit into BigQuery's types: {what}") from None
     for column in table.iter_columns():
-        if any(values.dtype.is_float() and not values.is_finite().all() for values in _values(column, name)):
+        _hold(column, name)
+    return table
+
+
+def _hold(column: pl.Series, name: str) -> None:
+    """Raise DatasetError for years that BigQuery does not have, and Refused for NaN and infinity."""
+    for values in _values(column, name):
+        if values.dtype.is_float() and not values.is_finite().all():
             raise Refused(
                 f"{name}: NaN and infinity, in column {column.name}, are refused: DuckDB orders them otherwise"
             )
-    return table
+        if values.dtype in (pl.Date, pl.Datetime) and not values.dt.year().is_between(1, 9999).all():
+            raise DatasetError(f"{name}: a time in column {column.name} is outside of the years 1 to 9999")
 
 
 def _values(column: pl.Series, name: str) -> Iterator[pl.Series]:
@@ -184,8 +194,7 @@ def _typed(rows: pl.DataFrame, columns: list[tuple[str, Any]], name: str) -> pl.
             raise Refused(
                 f"{name}: column {called} is refused: it is {dtype} on BigQuery, but {column.dtype} on DuckDB"
             )
-        if any(values.dtype.is_float() and not values.is_finite().all() for values in _values(column, name)):
-            raise Refused(f"{name}: column {called} is refused: a number in it is not finite")
+        _hold(column, name)
     return rows.select(
         as_bigquery(pl.col(column.name), column.dtype, dtype).alias(called)
         for column, (called, dtype) in zip(rows.iter_columns(), columns, strict=True)

@@ -6,6 +6,16 @@ CREATE MACRO bq_finite(x) AS CASE
     ELSE error('the result is no finite number')
 END;
 
+-- Dates and times are those of the years 1 to 9999.
+CREATE MACRO bq_in_years(x) AS x BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999';
+CREATE MACRO bq_dated(x) AS CASE WHEN NOT bq_in_years(x) THEN error('outside of the years 1 to 9999') ELSE x END;
+CREATE MACRO bq_may_dated(x) AS CASE WHEN bq_in_years(x) THEN x END;
+-- BigQuery writes fewer digits of a year before 1000.
+CREATE MACRO bq_written(t, format) AS CASE
+    WHEN t < TIMESTAMP '1000-01-01 00:00:00' THEN error('years before 1000 are written otherwise')
+    ELSE strftime(t, format)
+END;
+
 -- Rounds halves away from zero by the exact value, which x * 10^n in doubles is not: the error of that product, by
 -- Dekker's splitting, tells 2.675 (a little less) from a half. The same as zetasql's RoundDecimal.
 CREATE MACRO bq_high(x) AS 134217729.0::DOUBLE * x - (134217729.0::DOUBLE * x - x);
@@ -42,6 +52,12 @@ END;
 CREATE MACRO bq_extract(s, pattern, part) AS CASE
     WHEN regexp_matches(s, pattern) THEN regexp_extract(s, pattern, part)
 END;
+-- DuckDB finds one empty text more.
+CREATE MACRO bq_extract_all(s, pattern, part) AS CASE
+    WHEN regexp_matches('', pattern) OR list_contains(regexp_extract_all(s, pattern, 0), '')
+        THEN error('REGEXP_EXTRACT_ALL with a pattern that empty text matches')
+    ELSE regexp_extract_all(s, pattern, part)
+END;
 -- Text of single values only. A number with a fraction is written otherwise than it stands there.
 CREATE MACRO bq_json(s, path) AS CASE json_type(s, path)
     WHEN 'OBJECT' THEN NULL
@@ -57,14 +73,15 @@ CREATE MACRO bq_json_float(s, path, must) AS CASE
 END;
 
 -- What text can be read as a type. DuckDB reads more forms, and BigQuery some of these: there it is an error.
+CREATE MACRO bq_clock_form() AS '([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?';
 CREATE MACRO bq_form(type) AS CASE type
     WHEN 'INT64' THEN '^[+-]?[0-9]+$'
     WHEN 'FLOAT64' THEN '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$'
     WHEN 'NUMERIC' THEN '^[+-]?[0-9]{1,29}(\.[0-9]{1,9})?$'
     WHEN 'BOOL' THEN '^(?i:true|false)$'
     WHEN 'DATE' THEN '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$'
-    WHEN 'DATETIME' THEN '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?)?$'
-    ELSE '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}(:[0-9]{2})?)?$'
+    WHEN 'DATETIME' THEN '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T]' || bq_clock_form() || ')?$'
+    ELSE '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T]' || bq_clock_form() || '(Z|[+-]((0[0-9]|1[0-3])(:[0-5][0-9])?|14(:00)?))?)?$'
 END;
 CREATE MACRO bq_doubtful(type) AS CASE type
     WHEN 'INT64' THEN '^\s|\s$|^[+-]?0[xX]'
@@ -115,3 +132,4 @@ CREATE MACRO bq_must_at(xs, n) AS CASE
     WHEN n < 1 OR n > len(xs) THEN error('an index is outside of its array')
     ELSE xs[n]
 END;
+CREATE MACRO bq_step(n) AS CASE WHEN n = 0 THEN error('a step is 0') ELSE n END;

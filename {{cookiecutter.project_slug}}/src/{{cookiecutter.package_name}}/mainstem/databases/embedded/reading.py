@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import logging
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 
 from ...errors import DatasetError, near
@@ -26,13 +28,21 @@ _FOREIGN = {
     "|>": "pipe syntax is not emulated: write SELECT",
 }
 
+_PATH = re.compile(r'\$(\.\w+|\."[\w @-]+"|\[\d+\])*', re.ASCII)
+
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it warns of is refused
+
+
+class _Reading(BigQuery):
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """A JSON path that is one for sure; the parser makes one of other texts too."""
+        return super().to_json_path(path) if path and _PATH.fullmatch(path.name) else path
 
 
 def statement(sql: str, name: str) -> exp.Expr:
     """The one statement of a query; raises DatasetError with `name` and line, and Refused for a script."""
     try:
-        found = [part for part in sqlglot.parse(sql, read="bigquery") if part]
+        found = [part for part in sqlglot.parse(sql, read=_Reading) if part]
         tokens = sqlglot.tokenize(sql, read="bigquery")
     except SqlglotError as error:
         first = (getattr(error, "errors", None) or [{}])[0]

@@ -64,7 +64,7 @@ class _Writer(DuckDBGenerator):
             return "*" if spec == "*" else None
         if spec in {"D", "T", "M"} and isinstance(value, exp.Literal) and value.is_string:
             return self.converted(value, spec, next(name for name, letter in LETTERS.items() if letter == spec))
-        if spec in "LcVZ#iRrEeP":
+        if spec in "LcVZ#nphiRrEWewP":
             return chosen(spec, value, "" if spec in "iP" else self.sql(value))
         wanted = {"o": COMPARED, "*": "".join(LETTERS.values())}.get(spec, spec) + "N"
         return self.sql(value) if kind(value) and kind(value) in wanted else None
@@ -87,7 +87,9 @@ class _Writer(DuckDBGenerator):
         if was == "S" != to:
             text = f"{'bq_must' if must else 'bq_may'}({text}, '{named}')"
         rule: str | None = "{}" if was == to else CASTS.get(was + to)
-        return rule and (rule if must else rule.replace("CAST(", "TRY_CAST(")).format(text)
+        if rule and not must:
+            rule = rule.replace("CAST(", "TRY_CAST(").replace("bq_dated(", "bq_may_dated(")
+        return rule and rule.format(text)
 
     def cast_sql(self, node: exp.Cast, safe_prefix: str | None = None) -> str:  # noqa: ARG002 - the signature is sqlglot's
         """CAST and SAFE_CAST; https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_functions ."""
@@ -209,6 +211,8 @@ class _Writer(DuckDBGenerator):
 
     def groupconcat_sql(self, node: exp.GroupConcat) -> str:
         separator = node.args.get("separator") or exp.Literal.string(",")
+        if not isinstance(separator, exp.Literal):
+            raise refuse(separator, "a separator is a text that is written, or a parameter", self.name)
         return self.gathered(node, "string_agg", f", {self.sql(separator)}")
 
     def gathered(self, node: exp.Expr, call: str, separator: str) -> str:
