@@ -32,9 +32,9 @@ from mainstem.settings import Settings
 from tests.bigquery.server import BigQuery
 from tests.cloud_storage.faults import Fault
 from tests.runtime.clouds import Cloud
+from tests.runtime.outsiders import put
 from tests.runtime.packages import WritePackage
 from tests.runtime.steps import step
-from tests.runtime.test_sources import put
 
 PROJECT = "acme-dev"
 TRIPS = pl.DataFrame(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,24 +17,12 @@ from mainstem.environments import Environment, current
 from mainstem.errors import DatasetError, Declined
 from mainstem.pipeline import Step, stores_itself
 
+from tests.runtime.outsiders import put
 from tests.runtime.packages import WritePackage
 from tests.runtime.steps import step, world
 
 JANUARY = pl.DataFrame({"day": [1, 2], "fare": [2.5, 4.0]})
 FEBRUARY = pl.DataFrame({"day": [3], "fare": [1.0]})
-
-
-def put(bucket: Bucket, key: str, table: pl.DataFrame | bytes) -> None:
-    """Lay a file into the bucket, as another system does."""
-    data = table
-    if isinstance(table, pl.DataFrame):
-        file = io.BytesIO()
-        writers: dict[str, Callable[[io.BytesIO], object]]
-        writers = {"parquet": table.write_parquet, "csv": table.write_csv, "ndjson": table.write_ndjson}
-        writers[key.rpartition(".")[2]](file)
-        data = file.getvalue()
-    assert isinstance(data, bytes)
-    obstore.put(bucket.storage.store, key, data)
 
 
 def kept(source: str) -> pl.DataFrame:
