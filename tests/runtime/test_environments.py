@@ -128,8 +128,9 @@ def test_a_pull_request_that_runs_on_its_base_is_its_number(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({}, "set MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT"),
-        ({"MAINSTEM_ENV": "main"}, "set MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT"),
+        ({}, "set MAINSTEM_ENV and MAINSTEM_BRANCH and MAINSTEM_COMMIT"),
+        ({"MAINSTEM_ENV": "main"}, "to tell where this is: set MAINSTEM_BRANCH and MAINSTEM_COMMIT"),
+        ({"MAINSTEM_ENV": "main", "MAINSTEM_BRANCH": "main"}, "to tell where this is: set MAINSTEM_COMMIT"),
         ({"MAINSTEM_ENV": "prod"}, "set it to one of dev, staging, main"),
         (pushed("refs/tags/main"), "a tag names no environment"),
         ({**PULL, "MAINSTEM_ENV": "main"}, "a pull request is always dev"),
@@ -138,6 +139,7 @@ def test_a_pull_request_that_runs_on_its_base_is_its_number(tmp_path: Path) -> N
     ids=[
         "no git",
         "no git and no branch",
+        "no git and no commit",
         "no such environment",
         "a tag",
         "a pull request sent to main",
@@ -232,5 +234,5 @@ def test_no_variable_makes_a_pull_request_anything_but_one(tmp_path: Path) -> No
 
 
 def test_a_branch_alone_names_nothing_where_there_is_no_git(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT"):
+    with pytest.raises(SettingsError, match=r"to tell where this is: set MAINSTEM_ENV$"):
         detect({"MAINSTEM_BRANCH": "main", "MAINSTEM_COMMIT": "c0ffee"}, tmp_path)

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import SettingsError
-from .settings import ENVIRONMENTS, Name, Settings, read_settings
+from .errors import SettingsError, near
+from .settings import ENGINES, ENVIRONMENTS, Name, Settings, read_settings
 
 if TYPE_CHECKING:
     from .databases.objects import Bucket
@@ -124,9 +124,9 @@ def detect(environ: Mapping[str, str], folder: Path) -> Checkout:
             raise SettingsError(f"MAINSTEM_ENV={wanted} in a pull request: a pull request is always dev; unset it")
         return Checkout("dev", ref, commit, namespace(ref))
     if not ref or not commit or not (anywhere or wanted):
-        raise SettingsError(
-            f"there is no git checkout in {folder}: set MAINSTEM_ENV, MAINSTEM_BRANCH and MAINSTEM_COMMIT, all three"
-        )
+        needed = {"MAINSTEM_ENV": wanted, "MAINSTEM_BRANCH": branch, "MAINSTEM_COMMIT": commit}
+        missing = " and ".join(name for name, value in needed.items() if not value)
+        raise SettingsError(f"there is no git checkout in {folder} to tell where this is: set {missing}")
     if not wanted and not ref.startswith("refs/heads/"):
         raise SettingsError(
             f"{'a tag' if ref.startswith('refs/tags/') else 'a detached head'} names no environment: "
@@ -176,6 +176,8 @@ def _storage(settings: Settings, project: Project) -> Storage:
 
     kind = os.environ.get("MAINSTEM_STORAGE") or settings.storage
     engine = os.environ.get("MAINSTEM_ENGINE") or "local"
+    if engine not in ("local", *ENGINES):
+        raise SettingsError(f"MAINSTEM_ENGINE={engine!r}: {near(engine, ('local', *ENGINES))}")
     if kind == "local":
         if engine != "local":
             raise SettingsError(

@@ -47,10 +47,12 @@ class _Required(TypedDict):
 
 
 class Resources(TypedDict, total=False):
-    """What an engine reserves for a step: cores, and memory such as "16Gi"."""
+    """What an engine reserves for a step: cores, memory such as "16Gi", and GPUs of a type that Google Cloud names."""
 
     cpu: float
     memory: str
+    gpu: int
+    gpu_type: str
 
 
 class Schema(TypedDict, total=False):

@@ -80,6 +80,12 @@ class Plan:
             f"{self.pipeline} has no step {name!r}: it has {', '.join(step.name for step in self.steps)}"
         )
 
+    @property
+    def undated(self) -> str:
+        """The digest, whatever the data date."""
+        parts = ({part: value for part, value in step.parts.items() if part != "date"} for step in self.steps)
+        return keys.digest([[step.name, one] for step, one in zip(self.steps, parts, strict=True)])
+
     @cached_property
     def makers(self) -> dict[str, PlannedStep]:
         """For each dataset of this pipeline, the step that makes it."""
@@ -104,7 +110,7 @@ class Plan:
         return {step.name for step in self.steps if self.step(name).name in self.before(step.name)}
 
     def exported(self) -> dict[str, Any]:
-        """The plan as JSON, for people and engines."""
+        """The plan as JSON, for people."""
         steps = [
             {
                 "name": step.name,

@@ -5,34 +5,59 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import polars as pl
 
 from . import credentials, databases, keys
 from .attempt import compute
-from .checks import collect
+from .checks import Pipelines, collect
 from .databases.sources import newest_source
 from .environments import Environment
 from .errors import Declined, DefectsFound, MainstemError, as_users_see_it, is_of_the_store
 from .parallel import perform_all
 from .plan import Plan, PlannedStep, freeze
-from .records import Record, Request, Run, State, View, Void, another_plan, begin, finish, join, new_run_id
+from .records import Record, Request, Run, Start, State, View, Void, another_plan, begin, finish, join, new_run_id
 from .settings import Overlays
 
-__all__ = ["Outcome", "Progress", "Samples", "Watch", "execute", "request", "resume", "start"]
+__all__ = [
+    "ATTEMPTS_TO_BEGIN",
+    "Named",
+    "Outcome",
+    "Progress",
+    "Samples",
+    "Watch",
+    "execute",
+    "execute_step",
+    "plan_of",
+    "request",
+    "resume",
+    "start",
+    "stops_told",
+    "store_samples",
+]
 
-_ATTEMPTS_TO_BEGIN = 5
+ATTEMPTS_TO_BEGIN = 5
+"""How often a run begins again that was void."""
+
+
+class Named(Protocol):
+    """A step, as far as it is shown."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """What a person watching a run is told of one step."""
 
-    step: PlannedStep
+    step: Named
     state: Literal["waiting", "reused", "running", "note", "done", "retry", "failed"]
     record: Record | None = None
     reason: str = ""
@@ -83,9 +108,9 @@ def start(
     debug: bool = False,
 ) -> Outcome:
     """Begin a run and execute it. One that is void as it begins, because a view appeared, begins again."""
-    _store_samples(plan, environment, samples or {})
+    store_samples(plan, environment, samples or {})
     state = State(environment.bucket, plan.pipeline)
-    for _ in range(_ATTEMPTS_TO_BEGIN):
+    for _ in range(ATTEMPTS_TO_BEGIN):
         identifier = run or new_run_id()
         decisions = begin(plan, environment, wanted, identifier, state)
         try:
@@ -110,14 +135,19 @@ def resume(
 ) -> Outcome:
     """Finish a run that was started, with the kwargs and the data date it was started with."""
     started, *_ = State(environment.bucket, name).start(run)
-    kwargs: Overlays = {name: keys.restored(started.kwargs)}
     declared = collect(pipelines)
     freeze(name, declared, environment)  # what is wrong with the pipeline itself is told as it is
-    try:
-        plan = freeze(name, declared, environment, kwargs, datetime.date.fromisoformat(started.date))
-    except DefectsFound:
-        raise another_plan(run) from None
+    plan = plan_of(started, declared, environment)
     return execute(join(plan, environment, run), watch, {}, workers=workers)
+
+
+def plan_of(started: Start, pipelines: Pipelines, environment: Environment) -> Plan:
+    """The plan of a run that was started, with its kwargs and data date; raises Declined where these no longer fit."""
+    kwargs: Overlays = {started.pipeline: keys.restored(started.kwargs)}
+    try:
+        return freeze(started.pipeline, pipelines, environment, kwargs, datetime.date.fromisoformat(started.date))
+    except DefectsFound:
+        raise another_plan(started.run) from None
 
 
 def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int = 1, debug: bool = False) -> Outcome:
@@ -141,11 +171,19 @@ def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int 
             watch(Progress(step, "failed"))
             raise
 
-    try:
+    with stops_told(run):
         for step in run.steps:
             watch(Progress(step, "waiting"))
         perform_all(run.steps, perform, workers)
         view = finish(run) if run.start.steps is None else None
+    return Outcome(run, view, computed)
+
+
+@contextmanager
+def stops_told(run: Run) -> Iterator[None]:
+    """What stops this block is told as users see it, with the run that can be resumed."""
+    try:
+        yield
     except (KeyboardInterrupt, Exception) as error:
         if not isinstance(error, MainstemError | KeyboardInterrupt | OSError) and not is_of_the_store(error):
             error.add_note(f"Mainstem itself failed in run {run.id}, which can be resumed: please report this.")
@@ -157,7 +195,6 @@ def execute(run: Run, watch: Watch, reasons: Mapping[str, str], *, workers: int 
         raise stopped from error
     finally:
         databases.refresh()
-    return Outcome(run, view, computed)
 
 
 def execute_step(run: Run, step: PlannedStep, watch: Watch, *, debug: bool = False) -> bool:
@@ -203,7 +240,7 @@ def _one_at_a_time(watch: Watch) -> Watch:
     return watch_alone
 
 
-def _store_samples(plan: Plan, environment: Environment, samples: Samples) -> None:
+def store_samples(plan: Plan, environment: Environment, samples: Samples) -> None:
     """On local storage, a sample stands in for a source that nobody has brought yet, and for a table of BigQuery."""
     if not environment.bucket.is_stand_in:
         return

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import SettingsError, nearest
+from .toml_lines import line_of
 
 __all__ = [
+    "ENGINES",
     "ENVIRONMENTS",
     "BigQuery",
     "Element",
+    "Engine",
     "Gates",
     "Name",
     "Overlays",
+    "Production",
     "Settings",
     "overlays",
     "read_settings",
@@ -38,6 +43,9 @@ Pipeline, metric, `better` and `tolerance`.
 
 ENVIRONMENTS: tuple[Name, ...] = get_args(Name)
 
+Engine = Literal["kubeflow", "vertex", "airflow"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
 # A type means "a value of it", a tuple one of its values, a table its keys; "*" stands for any key.
 _NUMBER = float
 _ENVIRONMENT: dict[str, Any] = {
@@ -50,7 +58,9 @@ _ENVIRONMENT: dict[str, Any] = {
     "bigquery": {"dataset": str, "reads": list, "max_gb_billed": _NUMBER},
     "element": {"token_url": str, "client_id": str, "client_secret": str, "scope": str},
     "kwargs": {"*": {"*": {"*": object}}},
-    "pipelines": {"*": {"engine": ("local", "kubeflow", "vertex", "airflow"), "schedule": str, "timezone": str}},
+    "pipelines": {"*": {"engine": ("local", *ENGINES), "schedule": str, "timezone": str, "after": list}},
+    "kubeflow": {"host": str, "namespace": str},
+    "airflow": {"dags": str, "namespace": str, "service_account": str},
 }
 _SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
     "gates": {"*": {"*": {"better": ("lower", "higher"), "tolerance": _NUMBER}}}
@@ -59,6 +69,10 @@ _SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming, in another project where that is named before it
 _DATASET = re.compile(r"([a-z][a-z0-9:.-]{4,}\.)?[A-Za-z_][A-Za-z0-9_]{0,1023}")
+
+# Minutes, hours, days, months and days of the week; the engine itself knows more of it.
+_FIELD = r"[\d*/,A-Za-z-]+"
+_CRON = re.compile(rf"{_FIELD}( {_FIELD}){{4}}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,16 @@ class Element:
 
 
 @dataclass(frozen=True)
+class Production:
+    """Where a pipeline runs when nobody looks on, and when it begins: by the clock, or after other pipelines."""
+
+    engine: Literal["local", "kubeflow", "vertex", "airflow"] = "local"
+    schedule: str = ""
+    timezone: str = "UTC"
+    after: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """One environment's table of `environments.toml`, and the gates, which are the same in all."""
 
@@ -94,6 +118,8 @@ class Settings:
     service_account: str = ""
     bigquery: BigQuery = BigQuery()
     element: Element | None = None
+    pipelines: Mapping[str, Production] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def read_settings(path: Path) -> dict[Name, Settings]:
@@ -109,9 +135,9 @@ def read_settings(path: Path) -> dict[Name, Settings]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     faults = [*_faults(tables, _SCHEMA, ())]
-    faults += [fault for look in (_missing, _shared_buckets, _services, _models) for fault in look(tables)]
+    faults += [fault for look in (_missing, _shared_buckets, _services, _models, _schedules) for fault in look(tables)]
     if faults:
-        lines = (f"{path.name}:{_line(text, where)}: {what}" for where, what in faults)
+        lines = (f"{path.name}:{line_of(text, where)}: {what}" for where, what in faults)
         raise SettingsError("\n".join(lines))
     return {name: _settings(tables[name], tables.get("gates", {})) for name in ENVIRONMENTS}
 
@@ -120,8 +146,17 @@ def _settings(table: Mapping[str, Any], gates: Gates) -> Settings:
     texts = {key: table.get(key, "") for key in ("mlflow", "cloud_project", "region", "service_account")}
     element = Element(**table["element"]) if "element" in table else None
     bigquery = BigQuery(**table.get("bigquery", {}))
-    kwargs = table.get("kwargs", {})
-    return Settings(table["storage"], table["bucket"], kwargs, gates=gates, bigquery=bigquery, element=element, **texts)
+    return Settings(
+        table["storage"],
+        table["bucket"],
+        table.get("kwargs", {}),
+        gates=gates,
+        bigquery=bigquery,
+        element=element,
+        pipelines={name: Production(**keys) for name, keys in table.get("pipelines", {}).items()},
+        engines={engine: table[engine] for engine in ENGINES if engine in table},
+        **texts,
+    )
 
 
 def overlays(assignments: list[str]) -> Overlays:
@@ -222,38 +257,35 @@ def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
                 yield ("gates", pipeline, metric), f'gates.{pipeline}.{metric} has no \'better\': "lower" or "higher"'
 
 
+def _schedules(tables: Mapping[str, Any]) -> Iterator[_Fault]:
+    for name in ENVIRONMENTS:
+        for pipeline, keys in _items(dict(_items(tables.get(name))).get("pipelines")):
+            where, table = (name, "pipelines", pipeline), dict(_items(keys))
+            engine, cron, zone = table.get("engine", "local"), table.get("schedule", ""), table.get("timezone", "UTC")
+            if isinstance(cron, str) and cron and not _CRON.fullmatch(cron):
+                yield (*where, "schedule"), f'{cron!r} is no schedule: write five fields of cron, such as "0 5 * * *"'
+            if isinstance(zone, str) and not _is_zone(zone):
+                yield (*where, "timezone"), f'{zone!r} is no time zone: write one such as "Europe/Amsterdam"'
+            if table.get("after") and engine != "airflow":
+                yield (
+                    (*where, "after"),
+                    f"'after' needs engine = \"airflow\": {engine} begins a pipeline by the clock alone",
+                )
+            if cron and table.get("after"):
+                yield (*where, "after"), "it has a schedule and is begun after other pipelines: leave one of them out"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 def _items(table: Any) -> Iterable[tuple[str, Any]]:
     return table.items() if isinstance(table, dict) else ()
 
 
 def _texts(values: Any) -> list[Any]:
     return values if isinstance(values, list) else []
-
-
-def _line(text: str, where: tuple[str, ...]) -> int:
-    """The line on which the value at `where` stands, or the nearest table or key around it."""
-    table: tuple[str, ...] = ()
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*(\[[^\[\]]+\])", line):
-            table = here = _keys(header[1])
-        elif key := re.match(r"\s*([\w\"'. -]+?)\s*=", line):
-            here = (*table, *_keys(f"{key[1]} = 0"))
-        else:
-            continue
-        if len(here) > depth and here == where[: len(here)]:
-            best, depth = number, len(here)
-    return best
-
-
-def _keys(line: str) -> tuple[str, ...]:
-    """The dotted keys of one line of TOML: `[a.b]` and `a.b = 0` both give ("a", "b")."""
-    try:
-        level: Any = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
-        return ()
-    keys = []
-    while isinstance(level, dict) and level:
-        key, level = next(iter(level.items()))
-        keys.append(key)
-    return tuple(keys)

@@ -49,8 +49,9 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NAMING = "use a lower-case letter, then lower-case letters, digits and _ (63 at most)"
+_GPU = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = 80
-_RESERVED = {"start"}  # start.json lies beside the step records
+_RESERVED = {"start", "finish"}  # start.json lies beside the step records; engines publish a run in a task "finish"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,13 @@ def _resource_defects(resources: Mapping[Any, Any]) -> Iterator[Defect]:
             yield where, f"unknown key {key!r} in 'resources': {near(str(key), Resources.__annotations__)}"
         elif key == "cpu" and not (_is_number(value, whole=False) and value):
             yield where, f"'cpu' is {_shown(value)}: write a number of cores"
+        elif key == "gpu" and not (_is_number(value, whole=True) and value):
+            yield where, f"'gpu' is {_shown(value)}: write a whole number of them"
+        elif key == "gpu_type" and not (isinstance(value, str) and _GPU.fullmatch(value) and "gpu" in resources):
+            yield (
+                where,
+                f"'gpu_type' is {_shown(value)}: write one such as \"nvidia-l4\", beside a number of them, 'gpu'",
+            )
         elif key == "memory":
             try:
                 quantity(value)
@@ -150,7 +158,7 @@ def _resource_defects(resources: Mapping[Any, Any]) -> Iterator[Defect]:
 def _naming_defects(step: Reading) -> Iterator[Defect]:
     name = step.name
     if name in _RESERVED:
-        yield ("name",), f"{name!r} is no name for a step, the run itself has a document of that name: write another"
+        yield ("name",), f"{name!r} is no name for a step, each run has one of that name already: write another"
     elif name is not None and not _NAME.fullmatch(name):
         yield ("name",), f"{name!r} is no name for a step: {_NAMING}; give it a 'name'"
     for output in step.outputs or ():

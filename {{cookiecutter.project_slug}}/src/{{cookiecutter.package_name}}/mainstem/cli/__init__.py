@@ -40,9 +40,8 @@ def main(
     """
     command_line = parser()
     options = command_line.parse_args(arguments)
-    if getattr(options, "resume", None) and (
-        options.set or options.date or options.since or options.force or options.frozen
-    ):
+    others = (getattr(options, one, None) for one in ("set", "date", "since", "force", "frozen"))
+    if options.command in ("running.run", "engines.submit") and options.resume and any(others):
         command_line.error("--resume finishes a run as it was started: leave the other options out")
     if threading.current_thread() is threading.main_thread():
         # being ended is an interruption like any other

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _add_upkeep(commands)
     _add_data(commands)
     _add_models(commands)
+    _add_engines(commands)
     return top
 
 
@@ -149,6 +150,49 @@ def _add_models(commands: Any) -> None:
     returned.add_argument("model", metavar="NAME")
     shown = _declare(group, "ui", "models.ui", "show runs and models in the browser, with MLflow's user interface")
     shown.add_argument("--port", type=int, default=5000, metavar="PORT", help="on this machine (default 5000)")
+
+
+def _add_engines(commands: Any) -> None:
+    compiled = _declare(
+        commands, "compile", "engines.compile_", "write what an engine reads: plan.json and, for KFP, YAML"
+    )
+    compiled.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="default: all that have an engine")
+    compiled.add_argument("--output", type=Path, default=Path("build"), metavar="FOLDER", help="default: build/")
+    submitted = _declare(commands, "submit", "engines.submit", "begin a run on the pipeline's engine")
+    submitted.add_argument("pipeline", metavar="PIPELINE")
+    submitted.add_argument("--wait", action="store_true", help="look on until it has ended")
+    submitted.add_argument("--resume", default="", metavar="RUN", help="finish this run, as it was started")
+    submitted.add_argument(
+        "--set", action="append", default=[], metavar="PIPELINE.STEP.KWARG=VALUE", help="change a kwarg"
+    )
+    submitted.add_argument(
+        "--date", type=datetime.date.fromisoformat, metavar="YYYY-MM-DD", help="data date (default today)"
+    )
+    scheduled = _declare(
+        commands, "schedule", "engines.schedule", "make the engines' schedules those of environments.toml"
+    )
+    scheduled.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="default: all that have an engine")
+    scheduled.add_argument("--remove", action="store_true", help="take a pipeline from its engine, with its schedule")
+    for one in (compiled, submitted, scheduled):
+        one.add_argument("--engine", metavar="ENGINE", help="default: the pipeline's in environments.toml")
+        one.add_argument(
+            "--image", default="", metavar="IMAGE", help="what `nox -s image` built (default $MAINSTEM_IMAGE)"
+        )
+    for name, command, summary in (
+        ("execute", "engines.execute", "for engines: execute one step of a run"),
+        ("finish", "engines.finish", "for engines: publish a run"),
+    ):
+        task = _declare(commands, name, command, summary)
+        task.add_argument("--pipeline", required=True)
+        task.add_argument("--run", required=True, help="the engine's id of the run, and the digest of its plan")
+        task.add_argument("--resume", default="", help="a run begun elsewhere that is finished here")
+        task.add_argument("--result", type=Path, metavar="FILE", help="write there, as JSON, what came out")
+        task.add_argument("--executor-input", default="", metavar="JSON", help="of KFP, to tell it what came out")
+        if name == "execute":
+            task.add_argument("--step", required=True)
+            task.add_argument("--date", default="", help="data date of a run that begins with this step")
+            task.add_argument("--time", default="", help="the engine's time of the run, for want of a data date")
+            task.add_argument("--changes", default="", metavar="JSON", help="what --set would be told, as a list")
 
 
 def _declare(group: Any, name: str, command: str, summary: str) -> argparse.ArgumentParser:
