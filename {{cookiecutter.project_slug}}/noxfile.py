@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
+import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -24,8 +32,11 @@ PYTHON = None if sys.version_info >= tuple(map(int, OLDEST.split("."))) else OLD
 
 VENV = Path(".venv")
 COMMAND = VENV / "bin" / NAME
+AIRFLOW = Path(".airflow").resolve()
 LOCKED = ("--require-hashes", "--requirement", "requirements/dev.txt")
 PROJECT_ALONE = ("--no-deps", "--no-build-isolation", "--editable", ".")
+# What an image says of its files' age, and hatchling of a wheel's: 2020-02-02.
+MADE = "1580601600"
 
 
 @nox.session(python=False)
@@ -69,6 +80,83 @@ def sql(session: nox.Session) -> None:
 def login(session: nox.Session) -> None:
     """Say who you are in the cloud, and what is missing."""
     command(session, "login")
+
+
+@nox.session(python=False)
+def image(session: nox.Session) -> None:
+    """Build the image: nox -s image -- --push REPOSITORY pushes it, and prints its digest last."""
+    parser = argparse.ArgumentParser("nox -s image --", epilog="Other options go to the build.")
+    parser.add_argument("--push", metavar="REPOSITORY")
+    asked, others = parser.parse_known_args(session.posargs)
+    builder = next(filter(shutil.which, ("podman", "docker")), None)
+    if builder is None:
+        session.error("podman or docker builds the image, and neither is here: install one of them")
+    commit, tree = git(session, "log", "-1", "--format=%H %T").split()
+    is_dirty = bool(git(session, "status", "--porcelain"))
+    name = f"{NAME}:{'dirty' if is_dirty else commit[:12]}"
+    label = f"org.opencontainers.image.revision={commit}{'+changes' if is_dirty else ''}"
+    # Layers of the same files are the same bytes, wherever they are built: pushed and fetched once.
+    clock = ("--timestamp", MADE) if builder == "podman" else ()
+    build = (builder, "build", *clock, "--label", label, "--tag", name, *others, ".")
+    session.run(*build, external=True)
+    if asked.push:
+        # Named by the tree, not the commit: a merge that changes no file finds the image again.
+        print(push(session, builder, name, asked.push, "dirty" if is_dirty else tree))
+
+
+@nox.session(python=PYTHON, name="compile")
+def compile_(session: nox.Session) -> None:
+    """Write what the engines read into build/: nox -s compile -- training --image IMAGE."""
+    engine(session, "compile")
+
+
+@nox.session(python=PYTHON)
+def submit(session: nox.Session) -> None:
+    """Run a pipeline on its engine: nox -s submit -- training --image IMAGE --wait."""
+    engine(session, "submit")
+
+
+@nox.session(python=PYTHON)
+def schedule(session: nox.Session) -> None:
+    """Make the engines' schedules those of environments.toml: nox -s schedule -- --image IMAGE."""
+    engine(session, "schedule")
+
+
+@nox.session(python=PYTHON)
+def airflow(session: nox.Session) -> None:
+    """Run pipelines in an Airflow on this machine: nox -s airflow -- training --port 8081."""
+    parser = argparse.ArgumentParser("nox -s airflow --")
+    parser.add_argument("pipelines", nargs="*", help="default: all")
+    parser.add_argument("--port", type=int, default=8080)
+    asked = parser.parse_args(session.posargs)
+    session.install("--require-hashes", "--requirement", "requirements/airflow.txt")
+    if not COMMAND.exists():
+        make_venv(session)
+    # The plans name the Python of .venv, which executes the steps: Airflow's own knows nothing of them.
+    for pipeline in [[name] for name in asked.pipelines] or [[]]:
+        session.run(str(COMMAND), "schedule", *pipeline, "--engine=airflow", external=True)
+    address = f"http://127.0.0.1:{asked.port}"
+    settings = {
+        "API__BASE_URL": address,
+        "CORE__DAGS_FOLDER": str(AIRFLOW / "dags"),
+        "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # nobody else reaches it
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    }
+    env = {f"AIRFLOW__{name}": value for name, value in settings.items()}
+    env["AIRFLOW_HOME"] = str(AIRFLOW)
+    session.run("airflow", "db", "migrate", env=env, silent=True)
+    session.log(f"Airflow is at {address}, all its state in {AIRFLOW.name}/; Ctrl-C ends it")
+    # `airflow standalone` would serve logs to the whole network.
+    with (
+        background(session, env, "dag-processor"),
+        background(session, env, "scheduler", "--skip-serve-logs"),
+    ):
+        server = ("api-server", "--host", "127.0.0.1", "--port", str(asked.port), "--workers", "1")
+        with contextlib.suppress(KeyboardInterrupt):
+            session.run("airflow", *server, env=env, interrupt_timeout=10)
 
 
 @nox.session(python=PYTHON)
@@ -116,6 +204,9 @@ def lock(session: nox.Session) -> None:
     session.run(*compile_, "--group", "nox", "-c", dev_txt, "-o", "requirements/nox.txt")
     notebook = ("pyproject.toml", "--group", "notebook", "-c", dev_txt)
     session.run(*compile_, *notebook, "-o", "requirements/notebook.txt")
+    # kfp wants versions of its own, and Airflow is installed without the project.
+    session.run(*compile_, "pyproject.toml", "--group", "engines", "-o", "requirements/engines.txt")
+    session.run(*compile_, "--group", "airflow", "-o", "requirements/airflow.txt")
 
 
 def command(session: nox.Session, *command: str) -> None:
@@ -126,6 +217,53 @@ def command(session: nox.Session, *command: str) -> None:
     # Ctrl-C reaches the command as well: it gets the time to stop cleanly. Its error output stays
     # apart, so that `--json` can be piped.
     session.run(*arguments, external=True, stderr=None, interrupt_timeout=None)
+
+
+def push(session: nox.Session, builder: str, image: str, repository: str, tag: str) -> str:
+    """Push an image; REPOSITORY@sha256:..., which names these very bytes."""
+    target = f"{repository}:{tag}"
+    session.run(builder, "tag", image, target, external=True)
+    if builder == "podman":  # what it compresses on the way has a digest that only the push tells
+        file = Path(session.create_tmp()) / "digest"
+        session.run(builder, "push", "--digestfile", str(file), target, external=True)
+        return f"{repository}@{file.read_text().strip()}"
+    session.run(builder, "push", target, external=True)
+    found = session.run(builder, "image", "inspect", target, external=True, silent=True)
+    (told,) = json.loads(str(found))
+    return next(str(name) for name in told["RepoDigests"] if name.startswith(f"{repository}@"))
+
+
+def git(session: nox.Session, *arguments: str) -> str:
+    """What git says of this folder."""
+    return str(session.run("git", *arguments, external=True, silent=True, log=False)).strip()
+
+
+def engine(session: nox.Session, *command: str) -> None:
+    """Run the project's own command where kfp is, which nothing else needs."""
+    session.install("--require-hashes", "--requirement", "requirements/engines.txt")
+    session.install(*PROJECT_ALONE)
+    session.run(NAME, *command, *session.posargs, stderr=None, interrupt_timeout=None)
+
+
+@contextlib.contextmanager
+def background(
+    session: nox.Session, env: dict[str, str], name: str, *options: str
+) -> Iterator[None]:
+    """Run a part of Airflow meanwhile; it ends with all that it has started."""
+    command = [str(Path(session.bin) / "airflow"), name, *options]
+    with (AIRFLOW / f"{name}.log").open("a") as log:
+        process = subprocess.Popen(  # noqa: S603 - a list, without a shell
+            command, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def make_venv(session: nox.Session) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.baked import CHOICES, Bake, BakedProject
+from tests.baked import CHOICES, Bake, BakedProject, run
 
 pytestmark = pytest.mark.slow
 
@@ -148,3 +149,18 @@ def test_what_ran_can_be_shown(installed: BakedProject) -> None:
     shown = installed.command("show", "training.metrics").stdout
 
     assert "rmse" in shown
+
+
+def test_mlflow_runs_a_pipeline_and_the_model_stays_with_the_environment(installed: BakedProject) -> None:
+    installed.git("checkout", "--quiet", "-B", "dev")
+    before = runs(installed)
+    commands = installed.path / ".venv/bin"
+    variables = {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    entry = ("--env-manager", "local", "-e", "training", "-P", "date=2026-11-22")
+
+    run(commands / "mlflow", "run", ".", *entry, cwd=installed.path, variables=variables)
+
+    assert runs(installed) - before
+    assert "progression" in installed.command("model", "list").stdout
+    assert not (installed.path / "mlruns").exists()
+    assert installed.git("status", "--porcelain") == "", "git ignores what mlflow leaves"

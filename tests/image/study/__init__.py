@@ -1,0 +1,1 @@
+"""What takes the place of the example in the project whose image is built."""
