@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.virtualenv import UV
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -70,6 +71,17 @@ def bqemulator(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Run the same pipelines here, on Kubeflow's orchestrator and on a real Airflow, and compare what comes of it."""
+    install(session, "test")
+    env = {
+        "MAINSTEM_TEST_AIRFLOW": airflow(session, "airflow"),
+        "MAINSTEM_TEST_AIRFLOW_2": airflow(session, "airflow-2"),
+    }
+    session.run("pytest", "-m", "engines", *session.posargs, env=env)
+
+
+@nox.session
 def explore(session: nox.Session) -> None:
     """Crash the protocol at 10,000 points, in random interleavings of real runs: -- --seed N for others."""
     install(session, "test")
@@ -88,6 +100,13 @@ def memory(session: nox.Session) -> None:
     """Stream 4 GB from gs:// to gs:// in little memory, every disk read-only: needs Linux and root."""
     install(session, "test")
     driver(session, "tests.memory")
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Build a project's image and run a pipeline in its containers: needs Linux, root, podman, runc and debootstrap."""
+    install(session, "test")
+    driver(session, "tests.image")
 
 
 @nox.session
@@ -147,8 +166,8 @@ def lock(session: nox.Session) -> None:
     uv += ("--generate-hashes", "--no-header", "--no-annotate", *session.posargs)
     # The group with nearly everything first: the others take their versions from it.
     for group in sorted(GROUPS, key="test".__ne__):
-        # A peer of ours has versions of its own, but for Polars.
-        alone = group in {"test", "bqemulator"} or group.startswith("bench-")
+        # What is installed without us has versions of its own.
+        alone = group in {"test", "bqemulator"} or group.startswith(("airflow", "bench-"))
         versions = () if alone else ("--constraint=requirements/test.txt",)
         session.run(*uv, *versions, f"--group={group}", f"--output-file=requirements/{group}.txt")
 
@@ -156,6 +175,16 @@ def lock(session: nox.Session) -> None:
 def install(session: nox.Session, group: str) -> None:
     """Install a dependency group as locked."""
     session.install("--require-hashes", "--requirement", f"requirements/{group}.txt")
+
+
+def airflow(session: nox.Session, group: str) -> str:
+    """Install an Airflow in an environment of its own; returns its Python."""
+    place = Path(session.cache_dir).resolve() / group
+    python = str(place / "bin" / "python")
+    session.run(UV, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place), external=True)
+    install = (UV, "pip", "install", "--quiet", "--python", python, "--require-hashes")
+    session.run(*install, "--requirement", f"requirements/{group}.txt", external=True)
+    return python
 
 
 def driver(session: nox.Session, module: str, *arguments: str) -> None:

@@ -1,0 +1,1 @@
+"""A project whose pipelines are graph shapes times behaviours."""
