@@ -42,6 +42,7 @@ QUICK = {
     "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": "100",
     "SCHEDULER__MAX_DAGRUNS_TO_CREATE_PER_LOOP": "100",
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+    "WORKERS__EXECUTION_API_RETRIES": "10",
     "WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
 
@@ -94,7 +95,7 @@ class Scheduler:
         self._environ |= {"AIRFLOW_HOME": str(folder), **environ}
         self._processes: list[Process] = []
         self._database: Postgres | None = None
-        self._looking = threading.Lock()
+        self._asking, self._looking, self._reviving = threading.Lock(), threading.Lock(), threading.Lock()
         self._looked = 0.0
         self._states: dict[tuple[str, str], str] = {}
 
@@ -124,10 +125,10 @@ class Scheduler:
             self._environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self._database.uri
         made = subprocess.run(self._command("db", "migrate"), env=self._environ, capture_output=True, check=False)
         assert made.returncode == 0, made.stderr.decode()
-        self._run("api-server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        self._serve()
         self._run("dag-processor")
         self._run("scheduler", "--skip-serve-logs")
-        self._processes[0].wait_for(self._port)
+        self._server.wait_for(self._port)
         self._session = requests.Session()
         token = self._session.get(f"{self.address}/auth/token", timeout=LONGEST).json()["access_token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
@@ -147,15 +148,34 @@ class Scheduler:
     def _command(self, *arguments: str) -> list[str]:
         return [interpreter(), "-m", "airflow", *arguments]
 
-    def _run(self, name: str, *options: str) -> None:
+    def _run(self, name: str, *options: str) -> Process:
         command = self._command(name, *options)
-        self._processes.append(Process(command, self.folder / f"{name}.log", env=self._environ, cwd=self.folder))
+        process = Process(command, self.folder / f"{name}.log", env=self._environ, cwd=self.folder)
+        self._processes.append(process)
+        return process
+
+    def _serve(self) -> None:
+        self._server = self._run("api-server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+
+    def _revive(self) -> None:
+        """Start the server again where it has crashed, as whoever runs Airflow has it done; its tasks ask it again."""
+        with self._reviving:
+            if self._server.is_over:
+                self._serve()
+                self._server.wait_for(self._port)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """One request to https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html."""
         until = time.monotonic() + LONGEST
         while True:
-            answer = self._session.request(method, f"{self.address}/api/v2/{path}", timeout=LONGEST, **options)
+            try:
+                with self._asking:
+                    answer = self._session.request(method, f"{self.address}/api/v2/{path}", timeout=LONGEST, **options)
+            except requests.ConnectionError:
+                assert time.monotonic() < until, "the server does not answer"
+                self._revive()
+                time.sleep(0.5)
+                continue
             # It cannot tell of an asset's event while a run that was triggered by it has not started.
             if answer.status_code != HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > until:
                 break

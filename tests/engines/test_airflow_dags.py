@@ -358,9 +358,9 @@ def test_a_step_that_fails_or_is_killed_is_tried_again(scheduler: Scheduler, pla
 
 def test_a_run_that_is_stopped_takes_its_processes_along(scheduler: Scheduler, place_of_work: Path) -> None:
     scheduler.trigger("fares.dev.stopped", "r")
-    eventually(lambda: len(processes("cmdline", b"sleep", b"601.5")) == 1)
+    eventually(lambda: len(processes("cmdline", b"sleep\x00601.5")) == 1)
     scheduler.ask("PATCH", "dags/fares.dev.stopped/dagRuns/r", json={"state": "failed"})
-    eventually(lambda: not processes("cmdline", b"sleep", b"601.5"))
+    eventually(lambda: not processes("cmdline", b"sleep\x00601.5"))
     assert len(calls(place_of_work, "stopped")) == 1
 
 

@@ -41,6 +41,11 @@ class Process:
             time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self._log.read_text(encoding='utf-8')}")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the whole group."""
         with suppress(ProcessLookupError):

@@ -23,7 +23,6 @@ __all__ = ["compile_", "execute", "finish", "schedule", "submit"]
 def compile_(session: Session) -> dict[str, Any]:
     """Write what an engine reads."""
     folder: Path = session.options.output
-    folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for plan in _deployments(session):
         texts = {"json": encoded(plan)}
@@ -31,6 +30,7 @@ def compile_(session: Session) -> dict[str, Any]:
             from ..engines.kubeflow import compiled
 
             texts["yaml"] = compiled(plan)
+        folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{plan['name']}.{kind}" for kind in texts]
         for file, text in zip(files, texts.values(), strict=True):
             file.write_text(text, encoding="utf-8")
@@ -170,9 +170,8 @@ def _deployment(session: Session, pipeline: str) -> Deployment:
     for name in [*environment.settings.pipelines, *_after(session)]:
         if name not in session.pipelines:
             raise DefectsFound(f"environments.toml names a pipeline {name!r}: {near(name, session.pipelines)}")
-    plan = freeze(pipeline, session.pipelines, environment)
-    image = asked.image or os.environ.get("MAINSTEM_IMAGE", "")
-    return deployment(plan, environment, _engine(session, pipeline), image)
+    engine, image = _engine(session, pipeline), asked.image or os.environ.get("MAINSTEM_IMAGE", "")
+    return deployment(freeze(pipeline, session.pipelines, environment), environment, engine, image)
 
 
 def _after(session: Session) -> list[str]:
