@@ -10,35 +10,43 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import figure
+from .engines import Costs
 from .measuring import Measured
 from .targets import Medians, Results, met
-from .works import WORKS
+from .works import COMPILING, WORKS
 
-__all__ = ["anatomy", "tables", "write", "write_anatomy"]
+__all__ = ["anatomy", "engines", "tables", "write", "write_anatomy", "write_engines"]
 
 _TOP = Path(__file__).parents[1]
 _PAGE = _TOP / "docs" / "performance.md"
 _FIGURE = _TOP / "docs" / "performance.svg"
 _BASE = "plain Polars"
+_RUN = "{{cookiecutter.project_slug}}/requirements/run.txt"
+_LOCKS = {
+    "polars": _RUN,
+    "luigi": "requirements/bench-luigi.txt",
+    "apache-hamilton": "requirements/bench-hamilton.txt",
+    "kedro": "requirements/bench-kedro.txt",
+    "metaflow": "requirements/bench-metaflow.txt",
+    "dagster": "requirements/bench-dagster.txt",
+}
+_ENGINES = {
+    "polars": _RUN,
+    "kfp": "{{cookiecutter.project_slug}}/requirements/engines.txt",
+    **dict.fromkeys(("apache-airflow", "kedro", "kedro-airflow"), "requirements/bench-airflow.txt"),
+}
 
 
 def tables(results: Results, *, quick: bool) -> str:
     """Markdown: the targets and what came of them, every work with every contestant, and the machine."""
-    targets = [
-        "| what | measured | target | met |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {text} | {found} | {limit} | {'yes' if good else '**no**'} |"
-            for text, found, limit, good in met(results)
-        ),
-    ]
-    works = [
-        "| | seconds | spread | CPU seconds | memory | to plain Polars: seconds, CPU, memory |",
-        "| --- | --- | --- | --- | --- | --- |",
-        *(line for work in WORKS if work.name in results for line in _work(work.title, results[work.name])),
-    ]
     note = "Quick: few runs, and a twenty-fifth of the trips." if quick else ""
-    return "\n".join([*targets, "", *works, "", *filter(None, [note, _machine()])])
+    return "\n".join([*_targets(results), "", *_works(results), "", *filter(None, [note, _machine(_LOCKS)])])
+
+
+def engines(compiled: Results, costs: Costs) -> str:
+    """Markdown: what compiling takes, and a step on each engine."""
+    works = _works(compiled, "plain kfp")
+    return "\n".join([*_targets(compiled), "", *works, "", *_costs(costs), "", _machine(_ENGINES)])
 
 
 def anatomy(parts: Mapping[str, Mapping[str, float]]) -> str:
@@ -67,6 +75,38 @@ def write_anatomy(parts: Mapping[str, Mapping[str, float]]) -> None:
     _replace("anatomy", anatomy(parts).rstrip())
 
 
+def write_engines(compiled: Results, costs: Costs) -> None:
+    """Write into the page what engines cost."""
+    _replace("engines", engines(compiled, costs))
+
+
+def _targets(results: Results) -> Iterator[str]:
+    yield "| what | measured | target | met |"
+    yield "| --- | --- | --- | --- |"
+    for text, found, limit, good in met(results):
+        yield f"| {text} | {found} | {limit} | {'yes' if good else '**no**'} |"
+
+
+def _costs(costs: Costs) -> Iterator[str]:
+    yield "| a step | seconds | spread | to the other's |"
+    yield "| --- | --- | --- | --- |"
+    for engine, by in costs.items():
+        yield f"| **on {engine}** | | | |"
+        medians = {name: statistics.median(took) for name, took in by.items()}
+        for name, median in sorted(medians.items(), key=lambda entry: entry[1]):
+            ratio = "".join(f"{median / other:.2f}" for whose, other in medians.items() if whose != name)
+            spread = f"{min(by[name]):.3f} to {max(by[name]):.3f}, {len(by[name])} steps"
+            yield f"| {name} | {median:.3f} | {spread} | {ratio} |"
+
+
+def _works(results: Results, base: str = _BASE) -> Iterator[str]:
+    yield f"| | seconds | spread | CPU seconds | memory | to {base}: seconds, CPU, memory |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for work in (*WORKS, *COMPILING):
+        if work.name in results:
+            yield from _work(work.title, results[work.name], base)
+
+
 def _replace(mark: str, text: str) -> None:
     """Put a text between two marks of the page."""
     between = re.compile(f"(?<=<!-- {mark} -->\n).*(?=<!-- /{mark} -->)", re.DOTALL)
@@ -87,8 +127,8 @@ def _median(took: list[Measured]) -> Measured:
     )
 
 
-def _work(title: str, by: Mapping[str, list[Measured]]) -> Iterator[str]:
-    base = _median(by[_BASE]) if _BASE in by else None
+def _work(title: str, by: Mapping[str, list[Measured]], than: str) -> Iterator[str]:
+    base = _median(by[than]) if than in by else None
     yield f"| **{title}** | | | | | |"
     for name, took in sorted(by.items(), key=lambda entry: _median(entry[1]).wall):
         median, walls = _median(took), [one.wall for one in took]
@@ -98,26 +138,19 @@ def _work(title: str, by: Mapping[str, list[Measured]]) -> Iterator[str]:
         yield f"| {name} | {figures} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} |"
 
 
-def _machine() -> str:
+def _machine(locks: Mapping[str, str]) -> str:
     """The machine and the versions, for who compares."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"Measured on {platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB of memory, "
-        f"Python {platform.python_version()}; {', '.join(_versions())}. Memory is the most that all processes of a "
-        "command had at once, without the cache of files that the system keeps."
+        f"Python {platform.python_version()}; {', '.join(_versions(locks))}. Memory is the most that all processes of "
+        "a command had at once, without the cache of files that the system keeps."
     )
 
 
-def _versions() -> Iterator[str]:
+def _versions(locks: Mapping[str, str]) -> Iterator[str]:
     """The versions that were compared, from the locks."""
-    for name, lock in (
-        ("polars", "{{cookiecutter.project_slug}}/requirements/run.txt"),
-        ("luigi", "requirements/bench-luigi.txt"),
-        ("apache-hamilton", "requirements/bench-hamilton.txt"),
-        ("kedro", "requirements/bench-kedro.txt"),
-        ("metaflow", "requirements/bench-metaflow.txt"),
-        ("dagster", "requirements/bench-dagster.txt"),
-    ):
+    for name, lock in locks.items():
         found = re.search(rf"^{name}==(\S+)", (_TOP / lock).read_text(encoding="utf-8"), re.MULTILINE)
         yield f"{name} {found[1] if found else '?'}"

@@ -17,7 +17,7 @@ Medians = Mapping[str, Mapping[str, Measured]]
 Results = Mapping[str, Mapping[str, list[Measured]]]
 """All that was measured, by work, contestant and round."""
 
-OURS, PLAIN, LUIGI = "Mainstem", "plain Polars", "Luigi"
+OURS, PLAIN, LUIGI, KFP = "Mainstem", "plain Polars", "Luigi", "plain kfp"
 
 
 def met(results: Results) -> Iterator[tuple[str, str, str, bool]]:
@@ -89,6 +89,10 @@ _TARGETS: tuple[tuple[str, str, float | Callable[[Medians], float], Callable[[Me
         (f"trips, {size}: {name}", "times plain Polars", limit, _ratio(work, figure))
         for work, size in (("trips-1", "1x"), ("trips-2", "2x"), ("trips-4", "4x"))
         for name, figure, limit in (("seconds", "wall", 1.05), ("CPU", "cpu", 1.05), ("memory", "memory", 1.25))
+    ),
+    *(
+        (f"compile 200 steps, {shape}, beyond `import kfp`", "ms", 700.0, _more(work, "import-kfp", KFP))
+        for work, shape in (("compile", "a chain"), ("compile-wide", "side by side"))
     ),
     (
         "trips, memory from 1x to 4x",

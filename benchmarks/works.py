@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["TRIPS", "WORKS", "Work"]
+__all__ = ["COMPILING", "COSTS", "TRIPS", "WORKS", "Work"]
 
 TRIPS = {"trips-1": 1, "trips-2": 2, "trips-4": 4}
 """How much data each of the works on trips takes, as a multiple."""
@@ -44,3 +44,13 @@ WORKS = (
     Work("bucket-again", "the same again, with nothing changed", 3, 1, after="bucket", on_store=True),
     Work("generate", "a new project", 5, 2),
 )
+
+COMPILING = (
+    Work("import-kfp", "`import kfp` alone", 7, 0),
+    Work("compile", "200 steps in a chain, compiled to YAML", 7, 0),
+    Work("compile-wide", "200 steps, compiled, of which 199 read what the first makes", 7, 0),
+)
+"""What comes before a run on Kubeflow."""
+
+COSTS = Work("engines", "a step on each engine", 4, 0)
+"""The chain on engines, each run of which measures several steps."""

@@ -7,6 +7,7 @@ Datasets are declared once for all tables, by a dataset factory. Lazy queries ar
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.steps import COUNT
@@ -16,7 +17,7 @@ from .files import write_files
 
 PROJECT = """
 [tool.kedro]
-package_name = "bench"
+package_name = "{package}"
 project_name = "bench"
 kedro_init_version = "1.7.0"
 source_dir = "src"
@@ -40,7 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 PIPELINE = """
 from kedro.pipeline import Node, Pipeline
 
-from bench import steps
+from {package} import steps
 
 
 def create_pipeline(**kwargs) -> Pipeline:
@@ -60,6 +61,9 @@ NODES = {
     "chain": CHAIN,
     "chain-lazy": CHAIN.replace("add_one", "add_one_lazily"),
     "bucket": CHAIN,
+    "engines": CHAIN.replace("steps.numbers,", "lambda: steps.noted(steps.numbers()),")
+    .replace("steps.add_one,", "lambda table: steps.noted(steps.add_one(table)),")
+    .replace("COUNT", "FEW"),
     "independent": """[
         Node(steps.numbers, inputs=None, outputs=f"table_{number}", name=f"step_{number}")
         for number in range(steps.COUNT)
@@ -120,17 +124,18 @@ def write(work: str, folder: Path, data: Path) -> None:
         catalog = catalog.rstrip() + IN_BUCKET
     if kind == "trips":
         catalog += TRIPS.format(path=json.dumps(str(data.absolute() / f"{work}.parquet")))
+    package = "kedro_bench" if work == "engines" else "bench"  # beside a project of ours
     files = {
-        "src/bench/__init__.py": "",
-        "src/bench/settings.py": SETTINGS,
-        "src/bench/pipeline_registry.py": REGISTRY,
-        "src/bench/pipelines/__init__.py": "",
-        "src/bench/pipelines/chosen/__init__.py": "from .pipeline import create_pipeline\n",
-        "src/bench/pipelines/chosen/pipeline.py": PIPELINE.format(nodes=NODES[kind]),
+        f"src/{package}/__init__.py": "",
+        f"src/{package}/settings.py": SETTINGS,
+        f"src/{package}/pipeline_registry.py": REGISTRY,
+        f"src/{package}/pipelines/__init__.py": "",
+        f"src/{package}/pipelines/chosen/__init__.py": "from .pipeline import create_pipeline\n",
+        f"src/{package}/pipelines/chosen/pipeline.py": PIPELINE.format(package=package, nodes=NODES[kind]),
         "conf/base/catalog.yml": catalog,
         "conf/base/parameters.yml": "",
         "conf/local/credentials.yml": CREDENTIALS if kind == "bucket" else "",
-        "pyproject.toml": PROJECT,
+        "pyproject.toml": PROJECT.format(package=package),
     }
     write_files(folder, files)
 
@@ -175,3 +180,5 @@ KEDRO = Contestant(
     results=results,
     environment={"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"},
 )
+
+ON_AIRFLOW = replace(KEDRO, name="kedro-airflow", lock="requirements/bench-airflow.txt", works=frozenset({"engines"}))

@@ -6,17 +6,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.steps import COUNT, HASHES
+from benchmarks.steps import COUNT, FEW, HASHES
 
 from . import Contestant
 from .files import STEPS
 
-__all__ = ["MAINSTEM", "TEMPLATE"]
+__all__ = ["ENGINES", "IMAGE", "MAINSTEM", "TEMPLATE"]
 
 _TOP = Path(__file__).parents[2]
 PACKAGE = "bench"
+IMAGE = "example.test/bench@sha256:" + "0" * 64  # nobody pulls it
 HEAD = "import polars as pl\n\nfrom . import work\n"
 
 
@@ -28,8 +30,9 @@ def _write(work: str, folder: Path, data: Path) -> None:
         shutil.move(path, folder / path.name)
     package = folder / "src" / PACKAGE
     shutil.copy(STEPS, package / "work.py")
-    storage = "gcs" if work.startswith("bucket") else "local"
-    tables = (f'[{name}]\nstorage = "{storage}"\nbucket = "{PACKAGE}-{name}"\n' for name in ("dev", "staging", "main"))
+    storage = "gcs" if work.startswith(("bucket", "compile", "engines")) else "local"
+    tables = [f'[{name}]\nstorage = "{storage}"\nbucket = "{PACKAGE}-{name}"\n' for name in ("dev", "staging", "main")]
+    tables += ['[dev.airflow]\ndags = "dags"\n']
     (package / "environments.toml").write_text("\n".join(tables), encoding="utf-8")
     (package / "samples.py").write_text('"""Every source is in the bucket."""\n', encoding="utf-8")
     functions, steps = zip(*_steps(work), strict=True)
@@ -52,13 +55,16 @@ def _run(folder: Path, *command: str) -> None:
 
 def _steps(work: str) -> Iterator[tuple[str, str]]:
     """What a user writes for a work: each function in steps.py, and its step in pipelines.py."""
-    if work.startswith(("chain", "again", "bucket")) or work == "plan":
+    if work == "engines":
+        yield from _steps_noted()
+    elif work.startswith(("chain", "again", "bucket", "compile")) or work == "plan":
         lazy = work.startswith("chain-lazy")
         kind, function = ("LazyFrame", "add_one_lazily") if lazy else ("DataFrame", "add_one")
         yield _made("step_0", "work.numbers()", "pl.DataFrame"), _declared("steps.step_0", [], "table_0")
         for number in range(1, COUNT):
             code = f"def step_{number}(table: pl.{kind}) -> pl.{kind}:\n    return work.{function}(table)\n"
-            yield code, _declared(f"steps.step_{number}", [f"table_{number - 1}"], f"table_{number}")
+            before = 0 if work == "compile-wide" else number - 1
+            yield code, _declared(f"steps.step_{number}", [f"table_{before}"], f"table_{number}")
     elif work.startswith("independent"):
         for number in range(COUNT):
             name = f"step_{number}"
@@ -79,6 +85,15 @@ def _steps(work: str) -> Iterator[tuple[str, str]]:
         yield _made("ten_rows", "work.ten_rows()", "pl.DataFrame"), _declared("steps.ten_rows", [], "ten")
 
 
+def _steps_noted() -> Iterator[tuple[str, str]]:
+    """The chain on engines: its first step has a kwarg, which each run changes so that nothing is reused."""
+    first = "def step_0(*, start: int) -> pl.DataFrame:\n    return work.noted(work.numbers() + start)\n"
+    yield first, _declared("steps.step_0", [], "table_0").replace('"kwargs": {}', '"kwargs": {"start": 0}')
+    for number in range(1, FEW):
+        code = f"def step_{number}(table: pl.DataFrame) -> pl.DataFrame:\n    return work.noted(work.add_one(table))\n"
+        yield code, _declared(f"steps.step_{number}", [f"table_{number - 1}"], f"table_{number}")
+
+
 def _made(name: str, expression: str, kind: str) -> str:
     return f"def {name}() -> {kind}:\n    return {expression}\n"
 
@@ -94,12 +109,16 @@ def _command(work: str) -> list[str]:
         return ["-c", f"from {PACKAGE}.mainstem import cli, databases, models"]
     if work.startswith("plan"):
         return ["-m", PACKAGE, "plan", "pipeline"]
+    if work.startswith("compile"):
+        return ["-m", PACKAGE, "compile", "pipeline", "--engine", "kubeflow", "--image", IMAGE]
     alone = ["--parallel", "1"] if work == "hashes-in-sequence" else []
     return ["-m", PACKAGE, "run", "pipeline", *alone]
 
 
 def _result(work: str, folder: Path) -> Path:
-    """The last table, by the name of its dataset: the bucket has one object of it."""
+    """The last table, by the name of its dataset: the bucket has one object of it. What is compiled, if it is that."""
+    if work.startswith("compile"):
+        return next((folder / "build").glob("*.yaml"))
     last = {"start": "ten", "trips": "compared"}.get(work.partition("-")[0], f"table_{COUNT - 1}")
     return next((folder / "buckets" / f"{PACKAGE}-dev" / "data" / "pipeline" / last).glob("*.parquet"))
 
@@ -113,6 +132,12 @@ MAINSTEM = Contestant(
     command=_command,
     results=_result,
     environment={"PYTHONPATH": "src"},
+)
+
+ENGINES = replace(
+    MAINSTEM,
+    lock="{{cookiecutter.project_slug}}/requirements/engines.txt",
+    works=frozenset({"compile", "compile-wide"}),
 )
 
 TEMPLATE = Contestant(
