@@ -97,7 +97,9 @@ def image(session: nox.Session) -> None:
     label = f"org.opencontainers.image.revision={commit}{'+changes' if is_dirty else ''}"
     # Layers of the same files are the same bytes, wherever they are built: pushed and fetched once.
     clock = ("--timestamp", MADE) if builder == "podman" else ()
-    build = (builder, "build", *clock, "--label", label, "--tag", name, *others, ".")
+    # What Google's machines are, whatever this one is.
+    platform = () if any("--platform" in one for one in others) else ("--platform=linux/amd64",)
+    build = (builder, "build", *clock, *platform, "--label", label, "--tag", name, *others, ".")
     session.run(*build, external=True)
     if asked.push:
         # Named by the tree, not the commit: a merge that changes no file finds the image again.
@@ -230,7 +232,9 @@ def push(session: nox.Session, builder: str, image: str, repository: str, tag: s
     session.run(builder, "push", target, external=True)
     found = session.run(builder, "image", "inspect", target, external=True, silent=True)
     (told,) = json.loads(str(found))
-    return next(str(name) for name in told["RepoDigests"] if name.startswith(f"{repository}@"))
+    short = repository.removeprefix("docker.io/").removeprefix("library/")
+    digest = next(name for name in told["RepoDigests"] if name.startswith(f"{short}@"))
+    return f"{repository}@{digest.partition('@')[2]}"
 
 
 def git(session: nox.Session, *arguments: str) -> str:

@@ -49,7 +49,8 @@ def run_locally(yaml: str, parameters: Mapping[str, Any], environ: Mapping[str, 
     Commands see `environ` and their container's variables, and no other. KFP retries them, without waiting.
     """
     run = str(uuid.uuid4())
-    placeholders = {"pipeline_job_uuid": run, "pipeline_job_name": run, "pipeline_job_create_time_utc": _TIME}
+    placeholders = {"pipeline_job_uuid": run, "pipeline_job_name": run}
+    placeholders |= dict.fromkeys(("pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc"), _TIME)
     for name, value in placeholders.items():
         yaml = yaml.replace(f"{{{{$.{name}}}}}", value)
     place = folder / run

@@ -19,7 +19,8 @@ COMMAND = """\
 import json, os, pathlib, sys
 from mainstem.engines.executor import write_executor_output
 
-asked = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+words = [word for one in sys.argv[2:] for word in (one.split("=", 1) if one.startswith("--") else [one])]
+asked = dict(zip(words[::2], words[1::2]))
 step = asked.get("--step", sys.argv[1])
 print(json.dumps({"ran": step, "variables": sorted(os.environ), **asked}))
 faults = pathlib.Path(os.environ["FAULTS"], step)

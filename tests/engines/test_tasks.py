@@ -14,8 +14,10 @@ from mainstem import databases, environments, plan, runner, testing
 from mainstem.databases.objects import Bucket
 from mainstem.engines import tasks
 from mainstem.engines.deployment import DIGITS
-from mainstem.errors import Declined, DefectsFound, SettingsError, StepFailed
+from mainstem.errors import Declined, DefectsFound, SettingsError, StepFailed, Unavailable, as_users_see_it
 from mainstem.pipeline import Step
+from mainstem.records import State
+from mainstem.records.collection import collect_garbage
 
 from tests.runtime.steps import count_rows, keep_paid, make_table, observe, on_day, publish, step, training, world
 
@@ -233,5 +235,28 @@ def test_what_is_no_date_is_told(date: str, time: str) -> None:
 def test_changes_that_are_no_list_are_told(text: str) -> None:
     with pytest.raises(SettingsError, match=r"changes=.*: write \[\"pipeline.step.kwarg=value\"\]"):
         tasks.changes_of(text)
-    assert tasks.changes_of('["training.fetch.n=3"]') == {"training": {"fetch": {"n": 3}}}
-    assert tasks.changes_of("") == {}
+    assert tasks.changes_of('["training.fetch.n=3"]') == ["training.fetch.n=3"]
+    assert tasks.changes_of("") == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_late_task_of_a_run_that_gc_has_taken_away_does_not_begin_it_again() -> None:
+    first = run_id(training(n=4))
+    assert published_run(training(n=4), first)
+    for n in (6, 8):
+        testing.run_pipeline({"training": training(n=n)}, "training")
+    collect_garbage(environments.current().bucket, keep=1, grace=datetime.timedelta())
+    assert not State(environments.current().bucket, "training").start_of(first)
+    for name in ("fetch", "halve", "total"):
+        with pytest.raises(Declined, match="is over, and gc has taken its documents away: begin a new run"):
+            execute(name, training(n=4), first)
+    databases.refresh()
+    assert databases.load("raw") == 8
+
+
+def test_a_task_whose_server_or_bucket_does_not_answer_may_be_tried_again_and_no_other() -> None:
+    def exit_code(error: BaseException) -> int:
+        return as_users_see_it(error).exit_code
+
+    assert exit_code(Unavailable("503")) == exit_code(OSError("object-store error: 503 Service Unavailable")) == 1
+    assert exit_code(OSError("object-store error: 403 Forbidden")) == exit_code(SettingsError("no such region")) == 2

@@ -219,7 +219,7 @@ REMEDIES = {403: "give the service account access", 401: "log in again", 503: "5
 
 
 def _is_one_clear_error(ended: Ended, bucket: str, remedy: str) -> None:
-    assert ended.exit_code == 2
+    assert ended.exit_code == (1 if remedy == REMEDIES[503] else 2), "what may do later is told from what will not"
     assert "Traceback" not in ended.stderr
     assert "Debug source" not in ended.stderr
     assert "after a change of code" not in ended.stderr
@@ -264,7 +264,7 @@ def test_a_token_that_expires_during_a_run_is_renewed(site: Site) -> None:
             time.sleep(0.02)
 
     world.meanwhile = {"keep_paid": wait, "count_rows": wait}
-    assert site.command("run", "training", bucket=site.opened(expires_in=1)).exit_code == 0
+    assert site.command("run", "training", bucket=site.opened(expires_in=2)).exit_code == 0
     site.check()
     assert 3 <= site.server.exchanges < len(site.server.requests)
 
@@ -290,7 +290,7 @@ def test_a_service_that_is_gone_ends_in_one_clear_error(site: Site, unused_endpo
     storage = site.usual.storage
     assert isinstance(storage, CloudStorage)
     ended = site.command("run", "training", bucket=Bucket(replace(storage, endpoint=unused_endpoint)))
-    assert ended.exit_code == 2
+    assert ended.exit_code == 1
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert "the bucket or the disk failed" in ended.stderr

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from docker.utils.build import exclude_paths  # type: ignore[import-untyped]
 from mainstem.cli.arguments import parser
-from mlflow.projects._project_spec import load_project
 
 from tests.baked import CHOICES, TEMPLATE, Bake, BakedProject, run, tool
 
@@ -92,8 +93,15 @@ def test_its_last_stage_runs_the_projects_command_as_a_user_by_number(baked: Bak
     assert last[-1] == f'ENTRYPOINT ["{baked.answers["project_slug"]}"]'
 
 
+def mlflow_project(baked: BakedProject) -> Any:
+    """The project as MLflow reads it; imported early, MLflow would print more during other tests."""
+    from mlflow.projects._project_spec import load_project
+
+    return load_project(str(baked.path))  # type: ignore[no-untyped-call]
+
+
 def test_the_entry_points_of_mlflow_are_the_pipelines(baked: BakedProject) -> None:
-    loaded = load_project(str(baked.path))  # type: ignore[no-untyped-call]
+    loaded = mlflow_project(baked)
 
     assert loaded.name == baked.answers["project_slug"]
     assert sorted(yaml.safe_load(baked.read("MLproject"))["entry_points"]) == sorted(pipelines_of(baked))
@@ -105,9 +113,18 @@ def test_the_entry_points_of_mlflow_are_the_pipelines(baked: BakedProject) -> No
 
 
 def test_mlflow_installs_the_lock(baked: BakedProject) -> None:
-    loaded = load_project(str(baked.path))  # type: ignore[no-untyped-call]
+    loaded = mlflow_project(baked)
     environment = Path(loaded.env_config_path)
 
     assert environment == baked.path / "python_env.yaml"
     assert LOCKS.findall(environment.read_text(encoding="utf-8")) == ["requirements/dev.txt"]
     assert (baked.path / "requirements/dev.txt").is_file()
+
+
+@pytest.mark.parametrize("lock", ["run", "dev"])
+def test_what_compiles_and_schedules_is_neither_in_the_image_nor_in_the_projects_environment(
+    baked: BakedProject, lock: str
+) -> None:
+    text = baked.read(f"requirements/{lock}.txt")
+    assert not re.search(r"^(kfp|apache-airflow|kubernetes)\b", text, flags=re.MULTILINE)
+    assert re.search(r"^kfp==", baked.read("requirements/engines.txt"), flags=re.MULTILINE)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mainstem.settings import read_settings
 
 from tests.baked import (
     RUNTIME,
@@ -95,6 +96,15 @@ def test_the_graphs_in_a_fresh_readme_are_those_of_its_pipelines(bake: Bake) -> 
     project = bake(storage="local")
     command = (sys.executable, "-m", project.answers["package_name"])
     run(*command, "graph", "--check", "README.md", cwd=project.path, variables={"PYTHONPATH": "src"})
+
+
+def test_what_the_readme_says_of_production_belongs_into_environments_toml(baked: BakedProject, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", baked.read("README.md"), flags=re.DOTALL)
+    file = tmp_path / "environments.toml"
+    file.write_text(f"{(baked.package / 'environments.toml').read_text(encoding='utf-8')}\n{example}", encoding="utf-8")
+    main = read_settings(file)["main"]
+    assert {name: one.engine for name, one in main.pipelines.items()} == {"training": "vertex", "inference": "airflow"}
+    assert main.engines["airflow"]["dags"].startswith("gs://")
 
 
 def test_every_distinct_rendering_passes_strict_mypy(variants: Variants) -> None:

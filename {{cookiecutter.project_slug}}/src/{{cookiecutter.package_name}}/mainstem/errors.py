@@ -68,7 +68,9 @@ class ModelError(MainstemError):
 
 
 class Unavailable(MainstemError):
-    """A server does not answer, or failed: a step that has `retries` tries again."""
+    """A server does not answer, or failed: a step that has `retries` tries again, and so does an engine."""
+
+    exit_code = 1
 
 
 class StepFailed(MainstemError):
@@ -118,12 +120,15 @@ def as_users_see_it(error: BaseException) -> MainstemError:
         return Interrupted("interrupted")
     text = str(error)
     remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in text)
-    remedy = next(remedies, "the bucket or the disk failed")
+    remedy = next(remedies, "")
     first_line = text.partition("\n")[0].partition(": <?xml")[0]
     kind, _, told = first_line.partition("External GCP credential provider: ")[2].partition(": ")
     if told:  # raised by our own provider of tokens
         return Unavailable(told) if kind == "Unavailable" else SettingsError(told)
-    return DatasetError(f"{remedy}: {type(error).__name__}: {first_line}")
+    failed = DatasetError(f"{remedy or 'the bucket or the disk failed'}: {type(error).__name__}: {first_line}")
+    if is_of_the_store(error) and not remedy:  # it may answer later
+        failed.exit_code = Unavailable.exit_code
+    return failed
 
 
 def is_of_the_store(error: BaseException) -> bool:

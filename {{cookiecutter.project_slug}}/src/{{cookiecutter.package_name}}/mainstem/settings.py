@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import SettingsError, nearest
+from .schedules import faults_of
 from .toml_lines import line_of
 
 __all__ = [
@@ -69,10 +69,6 @@ _SCHEMA: dict[str, Any] = dict.fromkeys(ENVIRONMENTS, _ENVIRONMENT) | {
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]")
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming, in another project where that is named before it
 _DATASET = re.compile(r"([a-z][a-z0-9:.-]{4,}\.)?[A-Za-z_][A-Za-z0-9_]{0,1023}")
-
-# Minutes, hours, days, months and days of the week; the engine itself knows more of it.
-_FIELD = r"[\d*/,A-Za-z-]+"
-_CRON = re.compile(rf"{_FIELD}( {_FIELD}){{4}}")
 
 
 @dataclass(frozen=True)
@@ -259,28 +255,9 @@ def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
 
 def _schedules(tables: Mapping[str, Any]) -> Iterator[_Fault]:
     for name in ENVIRONMENTS:
-        for pipeline, keys in _items(dict(_items(tables.get(name))).get("pipelines")):
-            where, table = (name, "pipelines", pipeline), dict(_items(keys))
-            engine, cron, zone = table.get("engine", "local"), table.get("schedule", ""), table.get("timezone", "UTC")
-            if isinstance(cron, str) and cron and not _CRON.fullmatch(cron):
-                yield (*where, "schedule"), f'{cron!r} is no schedule: write five fields of cron, such as "0 5 * * *"'
-            if isinstance(zone, str) and not _is_zone(zone):
-                yield (*where, "timezone"), f'{zone!r} is no time zone: write one such as "Europe/Amsterdam"'
-            if table.get("after") and engine != "airflow":
-                yield (
-                    (*where, "after"),
-                    f"'after' needs engine = \"airflow\": {engine} begins a pipeline by the clock alone",
-                )
-            if cron and table.get("after"):
-                yield (*where, "after"), "it has a schedule and is begun after other pipelines: leave one of them out"
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+        found = _items(dict(_items(tables.get(name))).get("pipelines"))
+        for where, what in faults_of({pipeline: dict(_items(keys)) for pipeline, keys in found}):
+            yield (name, "pipelines", *where), what
 
 
 def _items(table: Any) -> Iterable[tuple[str, Any]]:

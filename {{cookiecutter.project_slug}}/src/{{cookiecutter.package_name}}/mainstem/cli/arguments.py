@@ -16,8 +16,8 @@ from ..resources import cores
 __all__ = ["parser"]
 
 _EPILOGUE = """\
-exit codes: 0 done; 1 a step failed; 2 something to put right first (command line, settings,
-pipeline, data); 3 the protocol declined (a later run has finished, a rollback, another plan);
+exit codes: 0 done; 1 a step failed, or a service does not answer now; 2 something to put right
+first (command line, settings, pipeline, data); 3 the protocol declined (a later run has finished, a rollback, another plan);
 130 interrupted"""
 _LONGEST_GRACE = datetime.timedelta(days=3660)
 
@@ -187,9 +187,9 @@ def _add_engines(commands: Any) -> None:
         task.add_argument("--run", required=True, help="the engine's id of the run, and the digest of its plan")
         task.add_argument("--resume", default="", help="a run begun elsewhere that is finished here")
         task.add_argument("--result", type=Path, metavar="FILE", help="write there, as JSON, what came out")
-        task.add_argument("--executor-input", default="", metavar="JSON", help="of KFP, to tell it what came out")
         if name == "execute":
             task.add_argument("--step", required=True)
+            task.add_argument("--executor-input", default="", metavar="JSON", help="of KFP, to tell it what came out")
             task.add_argument("--date", default="", help="data date of a run that begins with this step")
             task.add_argument("--time", default="", help="the engine's time of the run, for want of a data date")
             task.add_argument("--changes", default="", metavar="JSON", help="what --set would be told, as a list")

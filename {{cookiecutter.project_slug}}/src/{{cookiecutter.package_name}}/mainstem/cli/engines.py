@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from ..display import progress
 from ..engines import tasks
 from ..engines.deployment import Deployment, deployment, encoded
 from ..errors import DefectsFound, SettingsError, near
-from ..plan import freeze
+from ..plan import Plan, freeze
 from ..settings import ENGINES, Engine, overlays
 from .session import Session
 
@@ -23,20 +24,25 @@ __all__ = ["compile_", "execute", "finish", "schedule", "submit"]
 def compile_(session: Session) -> dict[str, Any]:
     """Write what an engine reads."""
     folder: Path = session.options.output
+    texts = [(plan, {"json": encoded(plan), **_yaml(plan)}) for plan in _deployments(session)]
+    folder.mkdir(parents=True, exist_ok=True)
     written = {}
-    for plan in _deployments(session):
-        texts = {"json": encoded(plan)}
-        if plan["engine"] != "airflow":
-            from ..engines.kubeflow import compiled
-
-            texts["yaml"] = compiled(plan)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{plan['name']}.{kind}" for kind in texts]
-        for file, text in zip(files, texts.values(), strict=True):
+    for plan, kinds in texts:
+        files = [folder / f"{plan['name']}.{kind}" for kind in kinds]
+        for file, text in zip(files, kinds.values(), strict=True):
             file.write_text(text, encoding="utf-8")
         written[plan["pipeline"]] = [str(file) for file in files]
         session.say(f"{plan['pipeline']} for {plan['engine']}: {', '.join(map(str, files))}")
     return written
+
+
+def _yaml(plan: Deployment) -> dict[str, str]:
+    """What KFP reads; nothing for Airflow."""
+    if plan["engine"] == "airflow":
+        return {}
+    from ..engines.kubeflow import compiled
+
+    return {"yaml": compiled(plan)}
 
 
 def submit(session: Session) -> dict[str, Any]:
@@ -49,12 +55,11 @@ def submit(session: Session) -> dict[str, Any]:
         )
     freeze(asked.pipeline, session.pipelines, session.environment, overlays(asked.set))  # before anything begins
     from ..engines.host import host_of
-    from ..engines.kubeflow import compiled
     from ..engines.watching import wait
 
     host = host_of(session.environment, plan)
     parameters = {"resume": asked.resume, "date": str(asked.date or ""), "changes": asked.set}
-    submitted = host.submit(plan, compiled(plan), parameters)
+    submitted = host.submit(plan, _yaml(plan)["yaml"], parameters)
     session.say(f"{asked.pipeline} runs on {plan['engine']} as {submitted.id}: {submitted.address}")
     told: dict[str, Any] = {
         "pipeline": asked.pipeline,
@@ -74,14 +79,25 @@ def schedule(session: Session) -> dict[str, str]:
     """Make the engines' schedules those of environments.toml."""
     if session.options.remove and not session.options.pipeline:
         raise SettingsError("--remove takes one pipeline from its engine: name it")
+    if session.options.remove:
+        plans = [(_to_remove(session), "")]
+    else:  # what is wrong with any of them is told before the first is touched
+        plans = [(plan, _yaml(plan).get("yaml", "")) for plan in _deployments(session)]
     done = {}
-    for plan in _deployments(session):
-        done[plan["pipeline"]] = _scheduled(session, plan)
+    for plan, yaml in plans:
+        done[plan["pipeline"]] = _scheduled(session, plan, yaml)
         session.say(f"{plan['pipeline']} on {plan['engine']}: {done[plan['pipeline']]}")
     return done
 
 
-def _scheduled(session: Session, plan: Deployment) -> str:
+def _to_remove(session: Session) -> Deployment:
+    """A pipeline as its engine knows it, whether or not it can run any more, or is there."""
+    asked = session.options
+    nothing = Plan(asked.pipeline, (), datetime.date.min, "")
+    return deployment(nothing, session.environment, _engine(session, asked.pipeline), to_remove=True)
+
+
+def _scheduled(session: Session, plan: Deployment, yaml: str) -> str:
     is_removed = session.options.remove
     if plan["engine"] == "airflow":
         from ..engines.airflow import upload, withdraw
@@ -90,12 +106,11 @@ def _scheduled(session: Session, plan: Deployment) -> str:
         changed = withdraw(here, plan) if is_removed else upload(here, plan, encoded(plan))
         return f"{'removed' if is_removed else 'uploaded'} {', '.join(changed)}" if changed else "unchanged"
     from ..engines.host import host_of
-    from ..engines.kubeflow import compiled
 
     host = host_of(session.environment, plan)
     if is_removed or not plan["schedule"]:
         return host.unschedule(plan)
-    return f"{host.schedule(plan, compiled(plan))}, {plan['schedule']} ({plan['timezone']})"
+    return f"{host.schedule(plan, yaml)}, {plan['schedule']} ({plan['timezone']})"
 
 
 def execute(session: Session) -> dict[str, Any]:
@@ -125,8 +140,9 @@ def _asked(session: Session) -> tasks.Asked:
     asked = session.options
     if not hasattr(asked, "changes"):
         return tasks.Asked(asked.pipeline, asked.run, asked.resume)
-    date = tasks.data_date(asked.date, asked.time, os.environ.get("MAINSTEM_TIMEZONE", ""))
-    return tasks.Asked(asked.pipeline, asked.run, asked.resume, date, tasks.changes_of(asked.changes))
+    asked.set = tasks.changes_of(asked.changes)
+    asked.date = tasks.data_date(asked.date, asked.time, os.environ.get("MAINSTEM_TIMEZONE", ""))
+    return tasks.Asked(asked.pipeline, asked.run, asked.resume, asked.date, overlays(asked.set))
 
 
 def _told(session: Session, outputs: Mapping[str, Output], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +152,7 @@ def _told(session: Session, outputs: Mapping[str, Output], about: Mapping[str, A
     if asked.result:
         asked.result.parent.mkdir(parents=True, exist_ok=True)
         asked.result.write_text(json.dumps(told), encoding="utf-8")
-    if asked.executor_input:
+    if getattr(asked, "executor_input", ""):
         from ..engines.executor import write_executor_output
 
         artifacts = {

@@ -1,7 +1,7 @@
 """The DAGs of one project: one for each plan in the folder beside this file that has its name.
 
 Mainstem uploads this file and the plans as they are. It imports nothing but the standard library and Airflow, which
-must be 3 or 2.11, and has no part in what a step does: a task is one call of the project's own command.
+must be 3.2 or later, or 2.11, and has no part in what a step does: a task is one call of the project's own command.
 """
 
 # mypy: disable-error-code="import-not-found, misc, no-redef, no-any-return"
@@ -62,7 +62,7 @@ PINS = (
     RESUME,
     "--date={{ params.date or '' }}",
     "--time={{ (dag_run.logical_date or dag_run.run_after).isoformat() }}",
-    "--changes={{ params.changes | tojson }}",
+    "--changes={{ (params.changes or []) | tojson }}",
 )
 PARAMS = {"resume": "", "date": "", "changes": []}  # text, text, and a list of texts
 
@@ -213,6 +213,7 @@ def task_of(plan: dict[str, Any], dag: Any, step: dict[str, Any], verb: str, *mo
         node_selector=kind,
         config_file=str(COMPOSER) if COMPOSER.exists() else None,
         startup_timeout_seconds=STARTING,
+        deferrable=False,  # resumed elsewhere, a task would end as "skipped" where it has failed
         get_logs=True,
         log_events_on_failure=True,
         on_finish_action="delete_pod",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -14,10 +15,13 @@ from ..plan import Plan, PlannedStep
 from ..resources import memory_of
 from ..settings import Engine
 
-__all__ = ["DIGITS", "Deployment", "Task", "deployment", "encoded"]
+__all__ = ["DIGITS", "FINISH_RETRIES", "Deployment", "Task", "deployment", "encoded"]
 
 DIGITS = 12
 """How many digits of the plan's digest a run id of an engine ends in."""
+
+FINISH_RETRIES = 2
+"""How often an engine tries again to publish a run whose steps are all done."""
 
 _FORMAT = 1
 _POLARS_SHARE = 0.8  # of a step's memory: the rest is Python's, and what the step keeps beside its tables
@@ -70,12 +74,15 @@ class Deployment(TypedDict):
     steps: list[Task]
 
 
-def deployment(plan: Plan, environment: Environment, engine: Engine, image: str = "") -> Deployment:
-    """A plan for an engine; raises SettingsError where the engine cannot execute it here.
+def deployment(
+    plan: Plan, environment: Environment, engine: Engine, image: str = "", *, to_remove: bool = False
+) -> Deployment:
+    """A plan for an engine; raises SettingsError where the engine cannot execute it here, unless it is `to_remove`.
 
     Without an image it is for an Airflow on this machine, in development.
     """
-    _check(environment, engine, image)
+    if not to_remove:
+        _check(environment, engine, image)
     checkout, settings, project = environment.checkout, environment.settings, environment.project
     production = settings.pipelines.get(plan.pipeline)
     python = "python" if image else sys.executable
@@ -88,6 +95,8 @@ def deployment(plan: Plan, environment: Environment, engine: Engine, image: str 
     }
     if image:
         variables |= {"MAINSTEM_ENGINE": engine, "MAINSTEM_IMAGE": image}
+    elif storage := os.environ.get("MAINSTEM_STORAGE"):
+        variables["MAINSTEM_STORAGE"] = storage  # the Airflow of this machine may not have it
     return Deployment(
         format=_FORMAT,
         name=".".join(filter(None, (project.name, checkout.name, checkout.namespace, plan.pipeline))),
@@ -121,10 +130,11 @@ def encoded(plan: Deployment) -> str:
 
 def _check(environment: Environment, engine: Engine, image: str) -> None:
     """Raise SettingsError where what is deployed could not run, or not be told from another."""
-    is_development = engine == "airflow" and not image
+    is_development = engine == "airflow" and not image and environment.name == "dev"
     if environment.bucket.is_stand_in and not is_development:
         raise SettingsError(
-            f'local storage on {engine}, where nothing outlives a step: set storage = "gcs" in environments.toml'
+            f'local storage on {engine}, where nothing outlives a step: set storage = "gcs" in environments.toml, '
+            "and unset MAINSTEM_STORAGE"
         )
     if is_development and "://" not in environment.settings.engines.get("airflow", {}).get("dags", ""):
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
+from ..notices import tell
 
 __all__ = ["write_executor_output"]
 
@@ -30,8 +31,11 @@ def write_executor_output(executor_input: str, outputs: Mapping[str, tuple[str, 
         raise SettingsError(
             "--executor-input is no executor input of KFP for this step: leave it to the engine, which fills in {{$}}"
         ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"artifacts": artifacts}), encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"artifacts": artifacts}), encoding="utf-8")
+    except OSError as error:  # the step is committed: that KFP shows less of it is no failure
+        tell(f"KFP is not told of its artifacts: {error}")
 
 
 def _artifact(given: Mapping[str, Any], uri: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

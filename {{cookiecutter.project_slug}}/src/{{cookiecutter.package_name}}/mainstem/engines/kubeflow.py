@@ -9,14 +9,14 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..resources import quantity
-from .deployment import DIGITS, Deployment, Task
+from .deployment import DIGITS, FINISH_RETRIES, Deployment, Task
 
 __all__ = ["compiled"]
 
 # Both resolve these as the value of a parameter; Kubeflow leaves them as they stand in arguments of a command.
 # https://github.com/kubeflow/pipelines/blob/master/backend/src/v2/driver/resolve.go
 _RUN = {"kubeflow": "{{$.pipeline_job_uuid}}", "vertex": "{{$.pipeline_job_name}}"}
-_TIME = "{{$.pipeline_job_create_time_utc}}"
+_TIME = {"kubeflow": "{{$.pipeline_job_schedule_time_utc}}", "vertex": "{{$.pipeline_job_create_time_utc}}"}
 # A component's parameters and its datasets share one space of names: no dataset has a capital.
 _TYPES = {"Run": "String", "Resume": "String", "Date": "String", "Time": "String", "Changes": "List"}
 _OF_FINISH = ("Run", "Resume")
@@ -43,7 +43,13 @@ def _pipeline(plan: Deployment) -> Any:
     from kfp import dsl
 
     def pipeline(resume: str = "", date: str = "", changes: list[str] = _NO_CHANGES) -> None:
-        told = {"Run": _RUN[plan["engine"]], "Resume": resume, "Date": date, "Time": _TIME, "Changes": changes}
+        told = {
+            "Run": _RUN[plan["engine"]],
+            "Resume": resume,
+            "Date": date,
+            "Time": _TIME[plan["engine"]],
+            "Changes": changes,
+        }
         tasks: dict[str, Any] = {}
         datasets: dict[str, Any] = {}
         for step in plan["steps"]:
@@ -56,7 +62,8 @@ def _pipeline(plan: Deployment) -> Any:
                 task.platform_config["kubernetes"] = own
             tasks[step["name"]] = task
             datasets |= {name: task.outputs[name] for name in step["outputs"]}
-        _task("finish", _finish(plan), {name: told[name] for name in _OF_FINISH}).after(*tasks.values())
+        end = _task("finish", _finish(plan), {name: told[name] for name in _OF_FINISH}).after(*tasks.values())
+        end.set_retry(FINISH_RETRIES, backoff_duration=_BACKOFF, backoff_factor=_FACTOR)
 
     return dsl.pipeline(name=plan["name"])(pipeline)
 
@@ -85,7 +92,8 @@ def _task(
 
 
 def _step(plan: Deployment, step: Task) -> Any:
-    told = ["--date", _value("Date"), "--time", _value("Time"), "--changes", _value("Changes")]
+    # Each in one piece: nobody can lose an empty value.
+    told = [f"--{name.lower()}={_value(name)}" for name in ("Date", "Time", "Changes")]
     arguments = ["execute", "--step", step["name"], *_of_run(plan), *told, "--executor-input", "{{$}}"]
     return _container(plan, arguments, step["variables"], _resources(step, plan))
 
@@ -96,7 +104,7 @@ def _finish(plan: Deployment) -> Any:
 
 def _of_run(plan: Deployment) -> list[str]:
     run = f"{_value('Run')}-{plan['digest'][:DIGITS]}"
-    return ["--pipeline", plan["pipeline"], "--run", run, "--resume", _value("Resume")]
+    return ["--pipeline", plan["pipeline"], "--run", run, f"--resume={_value('Resume')}"]
 
 
 def _value(parameter: str) -> str:

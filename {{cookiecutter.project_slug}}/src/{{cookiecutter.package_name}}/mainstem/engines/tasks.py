@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,12 @@ from ..errors import Declined, SettingsError
 from ..plan import Plan, freeze
 from ..records import Request, Run, Start, State, View, Void, begin, finish, join
 from ..runner import ATTEMPTS_TO_BEGIN, Progress, Samples, Watch, execute_step, plan_of, stops_told, store_samples
-from ..settings import Overlays, overlays
+from ..settings import Overlays
 from .deployment import DIGITS
 
 __all__ = ["Asked", "changes_of", "data_date", "execute", "ids_of", "publish", "result"]
+
+_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -85,15 +88,15 @@ def data_date(date: str, time: str, timezone: str) -> datetime.date | None:
     return datetime.datetime.now(ZoneInfo(timezone)).date() if timezone else None
 
 
-def changes_of(text: str) -> Overlays:
-    """The changes of kwargs in a JSON list of `pipeline.step.kwarg=value`; raises SettingsError for anything else."""
+def changes_of(text: str) -> list[str]:
+    """The changes of kwargs, as `--set` takes them, in a JSON list; raises SettingsError for anything else."""
     try:
-        found = json.loads(text or "[]")
+        found: Any = json.loads(text or "[]")
         if not (isinstance(found, list) and all(isinstance(one, str) for one in found)):
             raise ValueError("no list of texts")  # noqa: TRY301 - as wrong as what is no JSON
     except ValueError as error:
         raise SettingsError(f'changes={text!r} ({error}): write ["pipeline.step.kwarg=value"]') from None
-    return overlays(found)
+    return list(found)
 
 
 def result(bucket: Bucket, outputs: Mapping[str, Output]) -> dict[str, dict[str, Any]]:
@@ -106,22 +109,30 @@ def _joined(
 ) -> Run:
     """The run, begun if it is not yet and there is something to `prepare`; one that is void begins again.
 
-    The order of ids is the same for every task, so that all join the same run.
+    The order of ids is the same for every task, so that all join the same run. One that is over is not begun again: a
+    late task would hide newer datasets behind old ones.
     """
-    _check_plan(asked, pipelines, environment)
-    state = State(environment.bucket, asked.pipeline)
+    _check(asked, pipelines, environment)
+    state, is_over = State(environment.bucket, asked.pipeline), False
     for identifier in [asked.resume] if asked.resume else ids_of(asked.run):
         started = state.start_of(identifier)
         if started is None and prepare and not asked.resume:
-            started = _begun(asked, pipelines, environment, state, identifier, prepare)
+            is_over = is_over or state.is_over(identifier)
+            if not is_over:
+                started = _begun(asked, pipelines, environment, state, identifier, prepare)
         if started is None:
-            raise Declined(f"{asked.pipeline} has no run {identifier!r} in {environment.bucket.address}")
+            continue
         try:
             return join(plan_of(started, pipelines, environment), environment, identifier, state)
         except Void:
             if asked.resume:
                 raise
-    raise Declined(f"other runs of {asked.pipeline} finish faster than this one begins: try again")
+    run = asked.resume or asked.run
+    if is_over:
+        raise Declined(f"run {run} of {asked.pipeline} is over, and gc has taken its documents away: begin a new run")
+    if prepare and not asked.resume:
+        raise Declined(f"other runs of {asked.pipeline} finish faster than this one begins: try again")
+    raise Declined(f"{asked.pipeline} has no run {run!r} in {environment.bucket.address}")
 
 
 def _begun(
@@ -144,8 +155,11 @@ def ids_of(run: str) -> list[str]:
     return [run, *(f"{run}.{number}" for number in range(2, ATTEMPTS_TO_BEGIN + 1))]
 
 
-def _check_plan(asked: Asked, pipelines: Pipelines, environment: Environment) -> None:
-    """Whether the plan that the engine was given is that of this code."""
+def _check(asked: Asked, pipelines: Pipelines, environment: Environment) -> None:
+    """Whether the ids are ids, and the plan that the engine was given is that of this code."""
+    for run in filter(None, (asked.run, asked.resume)):
+        if not _RUN.fullmatch(run):
+            raise SettingsError(f"{run!r} is no id of a run: it takes letters, digits, '.', '_' and '-'")
     plan = freeze(asked.pipeline, pipelines, environment)
     if not asked.resume and not asked.run.endswith(f"-{plan.undated[:DIGITS]}"):
         raise Declined(

@@ -100,6 +100,13 @@ class State:
         found = self.bucket.find(key)
         return None if found is None else Start.decoded(found, self.bucket.uri(key), run=run, pipeline=self.pipeline)
 
+    def is_over(self, run: str) -> bool:
+        """Whether a run that has no start now once had one: it has published, or was given up, and gc has been here."""
+        names = {stat.key.rpartition("/")[2] for stat in self.bucket.list(self._run_folder(run))}
+        if names:
+            return "start.json" not in names
+        return any(run in (view.run, *view.collected) for view in self.history().values())
+
     def create_start(self, start: Start) -> bool:
         """Begin a run; False when another process has begun it."""
         is_first = self._create(self._run_key(start.run, "start"), start.encoded())
