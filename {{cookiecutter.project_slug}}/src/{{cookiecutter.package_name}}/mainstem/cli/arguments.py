@@ -17,8 +17,8 @@ __all__ = ["parser"]
 
 _EPILOGUE = """\
 exit codes: 0 done; 1 a step failed, or a service does not answer now; 2 something to put right
-first (command line, settings, pipeline, data); 3 the protocol declined (a later run has finished, a rollback, another plan);
-130 interrupted"""
+first (command line, settings, pipeline, data); 3 the protocol declined (a later run has finished,
+a rollback, another plan); 130 interrupted"""
 _LONGEST_GRACE = datetime.timedelta(days=3660)
 
 
