@@ -13,6 +13,7 @@ from mainstem.engines.kubeflow import compiled
 from tests.engines.orchestrator import Result, run_locally
 from tests.live import RUNTIME
 
+pytestmark = pytest.mark.engines
 GOLDEN = Path(__file__).parent / "golden"
 # In place of the project's command: tells what it was asked, and fails while there is a file called as its step.
 COMMAND = """\
