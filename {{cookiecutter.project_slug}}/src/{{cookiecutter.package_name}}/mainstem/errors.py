@@ -9,6 +9,7 @@ __all__ = [
     "DatasetError",
     "Declined",
     "DefectsFound",
+    "GateClosed",
     "Interrupted",
     "MainstemError",
     "ModelError",
@@ -91,6 +92,12 @@ class StepFailed(MainstemError):
 
 class Declined(MainstemError):
     """The protocol does not let a run go on or publish. Nothing is lost, and the message says what to do."""
+
+    exit_code = 3
+
+
+class GateClosed(MainstemError):
+    """KPIs or the metrics of a model are worse than the gates allow."""
 
     exit_code = 3
 

@@ -29,7 +29,9 @@ __all__ = [
     "estimate_of",
     "estimated",
     "filled_in",
+    "gated",
     "is_dated",
+    "is_gated",
     "kind_of",
     "needs",
     "reads_sources",
@@ -193,6 +195,12 @@ def estimated(estimate: Callable[[Any, Mapping[str, Any], Any], str]) -> Callabl
     return mark
 
 
+def gated(function: _F) -> _F:
+    """Mark a step whose kwarg `gates` is by default what environments.toml says of its pipeline."""
+    setattr(function, _GATED, True)
+    return function
+
+
 _KIND = "mainstem_kind"
 _ASK = "mainstem_ask"
 _NEEDS = "mainstem_needs"
@@ -200,6 +208,7 @@ _SOURCES = "mainstem_sources"
 _STORES = "mainstem_stores"
 _DATED = "mainstem_dated"
 _ESTIMATE = "mainstem_estimate"
+_GATED = "mainstem_gated"
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:
@@ -241,6 +250,11 @@ def is_dated(function: Callable[..., Any], package: Path, kwargs: Mapping[str, A
     """Whether the data date counts for a function that is given it."""
     when: Callable[[Path, Mapping[str, Any]], bool] | None = getattr(function, _DATED, None)
     return when is None or when(package, kwargs)
+
+
+def is_gated(function: Callable[..., Any]) -> bool:
+    """Whether a function takes the gates of its pipeline."""
+    return hasattr(function, _GATED)
 
 
 def ask_of(function: Callable[..., Any]) -> Ask:

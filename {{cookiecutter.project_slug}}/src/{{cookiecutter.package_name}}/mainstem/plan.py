@@ -15,7 +15,7 @@ from .checks import check, dependency_order, name_of
 from .databases.files import Form
 from .environments import Environment
 from .errors import DefectsFound
-from .pipeline import Ask, Kind, Schema, ask_of, check_needs, filled_in, is_dated, kind_of, signature_of
+from .pipeline import Ask, Kind, Schema, ask_of, check_needs, filled_in, is_dated, is_gated, kind_of, signature_of
 from .settings import Overlays
 
 __all__ = ["Plan", "PlannedStep", "effective_kwargs", "freeze"]
@@ -148,6 +148,8 @@ def freeze(
     planned = []
     for step in dependency_order(pipelines[name]):
         kwargs = effective_kwargs(name, step, layers.values())
+        if is_gated(step["function"]):
+            kwargs = {"gates": environment.settings.gates.get(name, {})} | kwargs
         check_needs(step["function"], environment, kwargs)
         parts = {
             **shared,

@@ -18,7 +18,7 @@ __all__ = ["parser"]
 _EPILOGUE = """\
 exit codes: 0 done; 1 a step failed, or a service does not answer now; 2 something to put right
 first (command line, settings, pipeline, data); 3 the protocol declined (a later run has finished,
-a rollback, another plan); 130 interrupted"""
+a rollback, another plan), or a gate; 130 interrupted"""
 _LONGEST_GRACE = datetime.timedelta(days=3660)
 
 
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _add_upkeep(commands)
     _add_data(commands)
     _add_models(commands)
+    _add_kpis(commands)
     _add_engines(commands)
     return top
 
@@ -43,7 +44,7 @@ def _add_running(commands: Any) -> None:
         ("plan", "say which steps a run would execute, and why; changes nothing"),
     ):
         one = _declare(commands, name, f"running.{name}", summary)
-        one.add_argument("pipeline", metavar="PIPELINE")
+        one.add_argument("pipeline", metavar="PIPELINE", nargs="?" if name == "plan" else None)
         part = one.add_mutually_exclusive_group()
         part.add_argument("--only", metavar="STEP", help="this step alone, on the newest datasets; publishes no view")
         part.add_argument("--to", metavar="STEP", help="this step and those before it; publishes no view")
@@ -152,7 +153,31 @@ def _add_models(commands: Any) -> None:
     shown.add_argument("--port", type=int, default=5000, metavar="PORT", help="on this machine (default 5000)")
 
 
+def _add_kpis(commands: Any) -> None:
+    group = commands.add_parser("kpi", help="the numbers that pipelines are judged by").add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
+    logged = _declare(group, "log", "kpis.log", "show the KPIs that readers see, and write them into a file")
+    logged.add_argument("--output", type=Path, metavar="FILE", help="with schemas and SQL: what a release is told by")
+    compared = _declare(group, "compare", "kpis.compare", "put the KPIs beside older ones")
+    decided = _declare(group, "gates", "kpis.gates", "the same; fails if a KPI is worse than the gates allow")
+    reviewed = _declare(commands, "review", "kpis.review", "write what reviewers ask for: KPIs, changes, models, runs")
+    reviewed.add_argument("--output", type=Path, metavar="FILE", help="Markdown (default: print it)")
+    reviewed.add_argument("--title", default="", metavar="TEXT", help="default: the project and the environment")
+    for one in (compared, decided, reviewed):
+        one.add_argument(
+            "--baseline", type=Path, metavar="FILE", help="what `kpi log` wrote elsewhere (default: the views before)"
+        )
+
+
 def _add_engines(commands: Any) -> None:
+    delivered = _declare(
+        commands, "deliver", "delivery.deliver", "run every pipeline, in the order of pipelines.py, each on its engine"
+    )
+    # what `run` and `submit` can be told besides
+    delivered.set_defaults(only=None, to=None, since=None, force=False, frozen=False, set=[], date=None, resume="")
+    delivered.set_defaults(parallel=cores(), pdb=False, wait=True)
+    delivered.set_defaults(version=None)  # and `model promote`
     compiled = _declare(
         commands, "compile", "engines.compile_", "write what an engine reads: plan.json and, for KFP, YAML"
     )
@@ -175,6 +200,8 @@ def _add_engines(commands: Any) -> None:
     scheduled.add_argument("--remove", action="store_true", help="take a pipeline from its engine, with its schedule")
     for one in (compiled, submitted, scheduled):
         one.add_argument("--engine", metavar="ENGINE", help="default: the pipeline's in environments.toml")
+    delivered.set_defaults(engine=None)
+    for one in (compiled, submitted, scheduled, delivered):
         one.add_argument(
             "--image", default="", metavar="IMAGE", help="what `nox -s image` built (default $MAINSTEM_IMAGE)"
         )

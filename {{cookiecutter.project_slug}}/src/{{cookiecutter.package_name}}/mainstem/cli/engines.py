@@ -81,6 +81,9 @@ def schedule(session: Session) -> dict[str, str]:
         raise SettingsError("--remove takes one pipeline from its engine: name it")
     if session.options.remove:
         plans = [(_to_remove(session), "")]
+    elif not (session.options.pipeline or session.options.engine or _with_engine(session)):
+        session.say(f"no pipeline has an engine in {session.environment.name}: there is nothing to schedule")
+        return {}
     else:  # what is wrong with any of them is told before the first is touched
         plans = [(plan, _yaml(plan).get("yaml", "")) for plan in _deployments(session)]
     done = {}
@@ -168,10 +171,7 @@ def _deployments(session: Session) -> Iterator[Deployment]:
     if session.options.pipeline:
         yield _deployment(session, session.options.pipeline)
         return
-    production = session.environment.settings.pipelines
-    names = list(session.pipelines)
-    if not session.options.engine:
-        names = [name for name, one in production.items() if one.engine != "local"]
+    names = list(session.pipelines) if session.options.engine else _with_engine(session)
     if not names:
         raise SettingsError(
             f"no pipeline has an engine in {session.environment.name}: set engine under "
@@ -179,6 +179,10 @@ def _deployments(session: Session) -> Iterator[Deployment]:
         )
     for name in names:
         yield _deployment(session, name)
+
+
+def _with_engine(session: Session) -> list[str]:
+    return [name for name, one in session.environment.settings.pipelines.items() if one.engine != "local"]
 
 
 def _deployment(session: Session, pipeline: str) -> Deployment:

@@ -52,6 +52,16 @@ def _outcome(session: Session, watch: runner.Watch) -> runner.Outcome:
 
 def plan(session: Session) -> dict[str, Any]:
     """Say what a run would do."""
+    if session.options.pipeline:
+        return _planned(session)
+    told = {}
+    for name in session.pipelines:
+        session.options.pipeline = name
+        told[name] = _planned(session)
+    return told
+
+
+def _planned(session: Session) -> dict[str, Any]:
     frozen = session.plan()
     situation = records.look(frozen, session.environment)
     decisions = records.decide(frozen, situation, session.request(frozen))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..databases.files import Output
 from ..databases.objects import Bucket
-from ..errors import Declined, MainstemError, StepFailed
+from ..errors import Declined, GateClosed, MainstemError, StepFailed
 
 __all__ = ["Shown", "address", "bytes_of", "cell", "change", "columns", "command_name", "failure", "finite", "size"]
 
@@ -34,7 +34,7 @@ def failure(error: MainstemError, pipeline: str, changes: Sequence[str] = ()) ->
             if error.step:
                 lines.append(f"to look into it, on its real inputs: {changed} --only {error.step} --pdb")
             lines.append(f"after a change of code: {changed}")
-        if not isinstance(error, Declined):
+        if not isinstance(error, Declined | GateClosed):  # it would come to the same
             lines.append(f"to finish this run as it was started: {again} --resume {error.run}")
     return "\n".join(lines)
 
