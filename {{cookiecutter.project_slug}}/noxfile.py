@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nox
@@ -35,6 +36,7 @@ COMMAND = VENV / "bin" / NAME
 AIRFLOW = Path(".airflow").resolve()
 LOCKED = ("--require-hashes", "--requirement", "requirements/dev.txt")
 PROJECT_ALONE = ("--no-deps", "--no-build-isolation", "--editable", ".")
+KPIS, BASELINE, REVIEW = map(Path, ("build/kpis.json", "build/baseline.json", "build/review.md"))
 # What an image says of its files' age, and hatchling of a wheel's: 2020-02-02.
 MADE = "1580601600"
 
@@ -64,10 +66,12 @@ def graph(session: nox.Session) -> None:
     command(session, "graph", "--write", "README.md")
 
 
-@nox.session(python=False)
-def mlflow(session: nox.Session) -> None:
-    """Show runs and models in the browser: nox -s mlflow -- --port 5001."""
-    command(session, "model", "ui")
+if any(one.startswith("mlflow") for one in PROJECT["dependencies"]):
+
+    @nox.session(python=False)
+    def mlflow(session: nox.Session) -> None:
+        """Show runs and models in the browser: nox -s mlflow -- --port 5001."""
+        command(session, "model", "ui")
 
 
 @nox.session(python=False)
@@ -86,13 +90,22 @@ def login(session: nox.Session) -> None:
 def image(session: nox.Session) -> None:
     """Build the image: nox -s image -- --push REPOSITORY pushes it, and prints its digest last."""
     parser = argparse.ArgumentParser("nox -s image --", epilog="Other options go to the build.")
-    parser.add_argument("--push", metavar="REPOSITORY")
+    parser.add_argument("--push", metavar="REPOSITORY", help="once for each tree")
+    parser.add_argument("--find", metavar="REPOSITORY", help="build nothing: it was pushed before")
     asked, others = parser.parse_known_args(session.posargs)
+    commit, tree = git(session, "log", "-1", "--format=%H %T").split()
+    is_dirty = bool(git(session, "status", "--porcelain"))
+    # Named by the tree, not the commit: a merge that changes no file finds the image again.
+    repository, tag = asked.find or asked.push, "dirty" if is_dirty else tree
+    if asked.find or (asked.push and not is_dirty):
+        if digest := published(session, f"{repository}:{tag}"):
+            tell(session, "image", f"{repository}@{digest}")
+            return
+        if asked.find:
+            session.error(f"{repository} has no image of these files: dev has not built one")
     builder = next(filter(shutil.which, ("podman", "docker")), None)
     if builder is None:
         session.error("podman or docker builds the image, and neither is here: install one of them")
-    commit, tree = git(session, "log", "-1", "--format=%H %T").split()
-    is_dirty = bool(git(session, "status", "--porcelain"))
     name = f"{NAME}:{'dirty' if is_dirty else commit[:12]}"
     label = f"org.opencontainers.image.revision={commit}{'+changes' if is_dirty else ''}"
     # Layers of the same files are the same bytes, wherever they are built: pushed and fetched once.
@@ -102,8 +115,7 @@ def image(session: nox.Session) -> None:
     build = (builder, "build", *clock, *platform, "--label", label, "--tag", name, *others, ".")
     session.run(*build, external=True)
     if asked.push:
-        # Named by the tree, not the commit: a merge that changes no file finds the image again.
-        print(push(session, builder, name, asked.push, "dirty" if is_dirty else tree))
+        tell(session, "image", push(session, builder, name, asked.push, tag))
 
 
 @nox.session(python=PYTHON, name="compile")
@@ -122,6 +134,79 @@ def submit(session: nox.Session) -> None:
 def schedule(session: nox.Session) -> None:
     """Make the engines' schedules those of environments.toml: nox -s schedule -- --image IMAGE."""
     engine(session, "schedule")
+
+
+@nox.session(python=PYTHON)
+def deliver(session: nox.Session) -> None:
+    """Run every pipeline on its engine, as after a push: nox -s deliver -- --image IMAGE."""
+    # kfp, which compiles for Kubeflow and Vertex AI, is not in .venv.
+    (settings,) = Path("src").glob("*/environments.toml")
+    tables = nox.project.load_toml(settings).values()
+    pipelines = [one for table in tables for one in table.get("pipelines", {}).values()]
+    if any(one.get("engine") in {"kubeflow", "vertex"} for one in pipelines):
+        engine(session, "deliver")
+    else:
+        command(session, "deliver")
+
+
+@nox.session(python=False)
+def preview(session: nox.Session) -> None:
+    """Run every pipeline on the embedded defaults, and write what reviewers ask for into build/."""
+    session.env["MAINSTEM_STORAGE"] = "local"
+    if not COMMAND.exists():
+        make_venv(session)
+    plan = session.run(str(COMMAND), "plan", external=True, silent=True)
+    summarise(f"## Plan\n\n```text\n{plan}```\n\n")
+    command(session, "deliver")
+    write_review(session, *session.posargs)
+
+
+@nox.session(python=False)
+def review(session: nox.Session) -> None:
+    """Write what differs from the last release, KPIs above all, and a page about each run."""
+    github(session, "baseline", str(BASELINE))
+    write_review(session, "--baseline", str(BASELINE), *session.posargs)
+
+
+@nox.session(python=False)
+def gate(session: nox.Session) -> None:
+    """Do the same, put it into the pull request to main, and decide by the KPIs."""
+    review(session)
+    github(session, "comment", str(REVIEW), "--head", "staging", "--base", "main")
+    command(session, "kpi", "gates", "--baseline", str(BASELINE))
+
+
+@nox.session(python=False)
+def promoted(session: nox.Session) -> None:
+    """See that the newest commit is a merge of one that has passed a check: -- Dev."""
+    github(session, "promoted", *session.posargs)
+
+
+@nox.session(python=False)
+def promotion(session: nox.Session) -> None:
+    """Open the pull request from dev to staging, or from staging to main: -- main."""
+    github(session, "promotion", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel into dist/, its version from git: -- --release tags the commit first."""
+    session.install(*LOCKED)
+    if "--release" in session.posargs:
+        tell(session, "tag", new_tag(session))
+    session.run("hatchling", "build", "--target", "wheel", "--directory", "dist")
+
+
+@nox.session(python=False)
+def release(session: nox.Session) -> None:
+    """Publish the tag of this commit on GitHub, with its KPIs, its review and its wheel."""
+    github(session, "release", tag_of(session), *sorted(map(str, Path("dist").glob("*.whl"))))
+
+
+@nox.session(python=False)
+def rules(session: nox.Session) -> None:
+    """Apply .github/rules/ to the repository on GitHub, as its admin."""
+    github(session, "rules")
 
 
 @nox.session(python=PYTHON)
@@ -211,11 +296,11 @@ def lock(session: nox.Session) -> None:
     session.run(*compile_, "--group", "airflow", "-o", "requirements/airflow.txt")
 
 
-def command(session: nox.Session, *command: str) -> None:
-    """Run the project's own command in .venv, with the arguments as they were given."""
+def command(session: nox.Session, *command: str, options: Sequence[str] | None = None) -> None:
+    """Run the project's own command in .venv, with the options that were given to the session."""
     if not COMMAND.exists():
         make_venv(session)
-    arguments = (str(COMMAND), *command, *session.posargs)
+    arguments = (str(COMMAND), *command, *(session.posargs if options is None else options))
     # Ctrl-C reaches the command as well: it gets the time to stop cleanly. Its error output stays
     # apart, so that `--json` can be piped.
     session.run(*arguments, external=True, stderr=None, interrupt_timeout=None)
@@ -235,6 +320,69 @@ def push(session: nox.Session, builder: str, image: str, repository: str, tag: s
     short = repository.removeprefix("docker.io/").removeprefix("library/")
     digest = next(name for name in told["RepoDigests"] if name.startswith(f"{short}@"))
     return f"{repository}@{digest.partition('@')[2]}"
+
+
+def published(session: nox.Session, target: str) -> str:
+    """The digest of an image in its registry; nothing where there is none."""
+    if shutil.which("skopeo"):
+        ask = ["skopeo", "inspect", "--format", "{{.Digest}}", f"docker://{target}"]
+    else:
+        ask = ["docker", "buildx", "imagetools", "inspect", target]
+        ask += ["--format", "{{.Manifest.Digest}}"]
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        session.error("skopeo or docker asks the registry: install one of them")
+    if done.returncode == 0:
+        return done.stdout.strip()
+    if not re.search("unknown|not found", done.stderr):
+        session.error(f"the registry does not tell of {target}: {done.stderr.strip()}")
+    return ""
+
+
+def tell(session: nox.Session, name: str, value: str) -> None:
+    """Print a result, and hand it to the steps behind this one where GitHub runs it."""
+    print(value)
+    if output := os.environ.get("GITHUB_OUTPUT"):
+        with Path(output).open("a", encoding="utf-8") as file:
+            file.write(f"{name}={value}\n")
+
+
+def write_review(session: nox.Session, *options: str) -> None:
+    """Write build/kpis.json, build/review.md and a page about each run; GitHub shows the review."""
+    command(session, "kpi", "log", "--output", str(KPIS), options=())
+    command(session, "review", "--output", str(REVIEW), options=options)
+    for pipeline in json.loads(KPIS.read_text(encoding="utf-8"))["pipelines"]:
+        command(session, "report", pipeline, "--output", f"build/{pipeline}.html", options=())
+    summarise(REVIEW.read_text(encoding="utf-8"))
+
+
+def summarise(page: str) -> None:
+    """Add Markdown to what GitHub shows of a job; elsewhere nothing happens."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(page)
+
+
+def github(session: nox.Session, *command: str) -> None:
+    """Ask GitHub for something, through its command `gh`."""
+    session.run(sys.executable, ".github/github.py", *command, external=True, stderr=None)
+
+
+def new_tag(session: nox.Session) -> str:
+    """Tag the commit with the day of its release; a number follows if the day has several."""
+    if not (tag := tag_of(session)):
+        day = f"v{datetime.datetime.now(datetime.UTC):%Y.%-m.%-d}"
+        names = (day, *(f"{day}.{number}" for number in range(1, 1000)))
+        known = set(git(session, "tag", "--list", f"{day}*").split())
+        tag = next(name for name in names if name not in known)
+        session.run("git", "tag", tag, external=True, log=False)
+    return tag
+
+
+def tag_of(session: nox.Session) -> str:
+    """The release that this commit is; nothing where it is none."""
+    return git(session, "tag", "--points-at", "HEAD", "--list", "v*").partition("\n")[0]
 
 
 def git(session: nox.Session, *arguments: str) -> str:
