@@ -72,7 +72,7 @@ def test_its_mlflow_run_has_the_kwargs_of_all_steps_the_metrics_and_the_pictures
     registry = Registry(dev)
     run = registry.get_run(registry.own("risk")[0].mlflow_run)
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"fit.trees": "4", "measure.rmse": "10.0", "register.name": "risk"}
+    assert run.data.params == {"fit.trees": "4", "fit.rmse": "10.0", "register.name": "risk"}
     assert run.data.metrics == {"rmse": 10.0, "patients": 40.0}
     assert run.data.tags["mainstem.run"] == outcome.run.id
     assert run.data.tags["mainstem.branch"] == "dev"

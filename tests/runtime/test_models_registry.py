@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import signal
 import sys
@@ -14,11 +13,13 @@ from typing import Any
 
 import pytest
 from mainstem import cli, databases, environments, models, testing
+from mainstem.checks import collect
 from mainstem.databases.objects import Bucket
 from mainstem.environments import Environment
-from mainstem.errors import ModelError, SettingsError, Unavailable
-from mainstem.models.promotion import promote, roll_back, worse
-from mainstem.models.registry import Registry, Version
+from mainstem.errors import GateClosed, ModelError, SettingsError
+from mainstem.kpis.gates import against
+from mainstem.models.promotion import Promoted, promote, roll_back
+from mainstem.models.registry import Registry
 from mainstem.models.tracking import Tracking
 from mainstem.plan import freeze
 from mainstem.settings import Settings
@@ -41,9 +42,14 @@ def dev(package: Path) -> Iterator[Environment]:
 
 def register(rmse: float = 10.0, pipelines: Any = PIPELINES, pipeline: str = "training") -> int:
     """Train once more, the metric being this; the number of the version."""
-    testing.run_pipeline(pipelines, pipeline, changes={pipeline: {"measure": {"rmse": rmse}}})
+    testing.run_pipeline(pipelines, pipeline, changes={pipeline: {"fit": {"rmse": rmse}}})
     version: int = databases.load(f"{pipeline}.model_version")["version"]
     return version
+
+
+def promoted(registry: Registry, number: int | None = None, reason: str = "") -> Promoted:
+    """Make a version the champion."""
+    return promote(registry, collect(PIPELINES), "risk", number, reason)
 
 
 def aliases(environment: Environment) -> dict[str, int]:
@@ -61,7 +67,7 @@ def test_each_environment_and_branch_has_models_of_its_own(package: Path) -> Non
         with place(package, bucket, branch) as environment:
             assert Registry(environment).own("risk") == []
             assert register(rmse=float(number)) == 1
-            promote(Registry(environment), "risk")
+            promoted(Registry(environment))
     for number, branch in enumerate(BRANCHES):
         with place(package, bucket, branch) as environment:
             (version,) = Registry(environment).own("risk")
@@ -81,17 +87,17 @@ def test_a_branch_reads_devs_model_until_it_has_one_and_never_changes_it(package
     with place(package, bucket) as dev:
         register(rmse=10.0)
         register(rmse=9.0)
-        promote(Registry(dev), "risk", 1)
+        promoted(Registry(dev), 1)
     with place(package, bucket, "feature/x") as branch:
         assert models.latest(name="risk")[1]["version"] == 1  # dev's champion
         testing.run_pipeline(PIPELINES, "inference")
-        for change in (promote, roll_back):
+        for change in (promoted, lambda registry: roll_back(registry, "risk")):
             with pytest.raises(ModelError, match=r"is registered in dev, namespace of feature/x \(only dev has one\)"):
-                change(Registry(branch), "risk")
+                change(Registry(branch))
         register(rmse=12.0)
         told = models.latest(name="risk")[1]
         assert told["uri"] == Registry(branch).own("risk")[0].uri
-        promote(Registry(branch), "risk")
+        promoted(Registry(branch))
     with place(package, bucket) as dev:
         assert aliases(dev) == {"champion": 1}
         assert [version.number for version in Registry(dev).own("risk")] == [2, 1]
@@ -145,11 +151,11 @@ def test_a_folder_that_stands_in_for_the_cloud_leaves_the_server_alone(package: 
 
 def test_the_first_version_becomes_the_champion_and_then_those_that_are_no_worse(dev: Environment) -> None:
     register(rmse=10.0)
-    assert promote(Registry(dev), "risk")[1] is None
+    assert promoted(Registry(dev)).previous is None
     register(rmse=10.2)  # 2% worse, which is tolerated
-    champion, previous = promote(Registry(dev), "risk")
-    assert previous
-    assert (champion.number, previous.number) == (2, 1)
+    done = promoted(Registry(dev))
+    assert done.previous
+    assert (done.champion.number, done.previous.number) == (2, 1)
     assert aliases(dev) == {"champion": 2, "previous": 1}
 
 
@@ -159,17 +165,19 @@ def test_a_worse_version_is_refused_unless_there_is_a_reason_which_is_recorded(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_ACTOR", "ada")
     register(rmse=10.0)
-    promote(Registry(dev), "risk")
+    promoted(Registry(dev))
     register(rmse=10.3)
-    with pytest.raises((ModelError, Unavailable)) as caught:
-        promote(Registry(dev), "risk")
+    with pytest.raises(GateClosed) as caught:
+        promoted(Registry(dev))
+    run = Registry(dev).own("risk")[0].tags["run"]
     assert str(caught.value) == (
         "version 2 of risk is worse than the champion, version 1: rmse is 10.3, not 10 "
-        "(lower is better, tolerance 2%); to promote it all the same, say why: --force REASON"
+        f"(lower is better, tolerance 2%); both scored on training.train of run {run}; "
+        "to promote it all the same, say why: model promote risk --version 2 --force REASON"
     )
     assert aliases(dev) == {"champion": 1}
 
-    promote(Registry(dev), "risk", reason="the old data had an error")
+    promoted(Registry(dev), reason="the old data had an error")
     assert aliases(dev) == {"champion": 2, "previous": 1}
     tags = Registry(dev).own("risk")[0].tags
     assert tags["promoted_why"] == "the old data had an error"
@@ -180,7 +188,7 @@ def test_a_worse_version_is_refused_unless_there_is_a_reason_which_is_recorded(
 def test_a_rollback_brings_the_previous_champion_back_and_is_recorded(dev: Environment) -> None:
     for rmse in (10.0, 9.0):
         register(rmse)
-        promote(Registry(dev), "risk")
+        promoted(Registry(dev))
     roll_back(Registry(dev), "risk")
     assert aliases(dev) == {"champion": 1, "previous": 2}
     assert models.latest(name="risk")[1]["version"] == 1
@@ -207,21 +215,15 @@ def test_a_rollback_brings_the_previous_champion_back_and_is_recorded(dev: Envir
     ],
 )
 def test_a_gate_compares_with_a_relative_tolerance(
-    package: Path, gate: dict[str, Any], metrics: tuple[float, float], better: bool
+    gate: dict[str, Any], metrics: tuple[float, float], better: bool
 ) -> None:
-    champion, candidate = (_version(number, {"rmse": metric}) for number, metric in enumerate(metrics))
-    assert (list(worse({"rmse": gate}, candidate, champion)) == []) == better
+    champion, candidate = ({"rmse": metric} for metric in metrics)
+    assert (against({"rmse": gate}, candidate, champion) == []) == better
 
 
 def test_a_metric_that_the_candidate_lacks_counts_as_worse() -> None:
-    found = worse({"r2": {"better": "higher"}}, _version(2, {"rmse": 1.0}), _version(1, {"r2": 0.5}))
-    assert list(found) == ["r2 is missing"]
-    assert list(worse({"r2": {"better": "higher"}}, _version(2, {"r2": 0.5}), _version(1, {"rmse": 1.0}))) == []
-
-
-def _version(number: int, metrics: dict[str, float]) -> Version:
-    tags = {"metrics": json.dumps(metrics)}
-    return Version("risk", "acme.dev.risk", number, "", "", datetime.datetime.now(datetime.UTC), (), tags)
+    assert against({"r2": {"better": "higher"}}, {"rmse": 1.0}, {"r2": 0.5}) == ["r2 is missing"]
+    assert against({"r2": {"better": "higher"}}, {"r2": 0.5}, {"rmse": 1.0}) == []
 
 
 # The commands
@@ -250,11 +252,13 @@ def test_the_commands_tell_and_move_the_champion(call: Call, capsys: Capture) ->
 
     assert call("model", "promote", "risk", "--version", "1") == 0
     assert "version 1 of risk is the champion in dev\n" in capsys.readouterr().out
-    assert call("model", "promote", "risk") == 2
-    assert "say why: --force REASON" in capsys.readouterr().err
+    assert call("model", "promote", "risk") == 3
+    assert "say why: model promote risk --version 2 --force REASON" in capsys.readouterr().err
     assert call("model", "promote", "risk", "--force", "an experiment", "--json") == 0
     told = capsys.readouterr()
-    assert json.loads(told.out) == {"name": "risk", "champion": 2, "previous": 1}
+    result = json.loads(told.out)
+    assert (result["name"], result["champion"], result["previous"]) == ("risk", 2, 1)
+    assert result["scores"]["candidate"] == {"rmse": 12.0, "patients": 40.0}
     assert "version 2 of risk is the champion in dev; before it was version 1" in told.err
 
     assert call("model", "list") == 0
@@ -272,7 +276,7 @@ def test_the_commands_tell_and_move_the_champion(call: Call, capsys: Capture) ->
     assert (oldest["version"], oldest["aliases"], oldest["pipeline"]) == (1, ["champion"], "training")
 
 
-def test_two_versions_are_compared_side_by_side(call: Call, capsys: Capture) -> None:
+def test_two_versions_are_compared_side_by_side(call: Call, dev: Environment, capsys: Capture) -> None:
     register(rmse=10.0)
     assert call("model", "compare", "risk") == 2
     assert "model 'risk' has no champion yet: name two versions" in capsys.readouterr().err
@@ -288,15 +292,18 @@ def test_two_versions_are_compared_side_by_side(call: Call, capsys: Capture) -> 
     assert rows[:3] == [
         ["rmse", "12.5", "10", "+2.5"],
         ["patients", "40", "40", "+0"],
-        ["measure.rmse", "12.5", "10.0"],
+        ["fit.rmse", "12.5", "10.0"],
     ]
-    assert rows[3][:4] == ["worse:", "rmse", "is", "12.5,"]
+    assert rows[3][:4] == ["both", "scored", "on", "training.train"]
+    assert rows[4][:4] == ["worse:", "rmse", "is", "12.5,"]
     assert call("model", "compare", "risk", "1", "2", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "risk",
         "versions": [1, 2],
         "metrics": {"rmse": [10.0, 12.5], "patients": [40.0, 40.0]},
-        "params": {"measure.rmse": ["10.0", "12.5"]},
+        "params": {"fit.rmse": ["10.0", "12.5"]},
+        "on": f"training.train of run {Registry(dev).own('risk')[1].tags['run']}",
+        "why_not": "",
         "worse": [],
     }
 
@@ -346,11 +353,13 @@ def test_something_to_put_right_is_told_in_one_line(
     assert len(said.splitlines()) == 1
 
 
-def test_a_champion_is_not_promoted_twice(dev: Environment) -> None:
+def test_a_champion_is_not_promoted_twice(call: Call, dev: Environment, capsys: Capture) -> None:
     register()
-    promote(Registry(dev), "risk")
-    with pytest.raises(ModelError, match="version 1 of risk is the champion already"):
-        promote(Registry(dev), "risk")
+    promoted(Registry(dev))
+    before = Registry(dev).own("risk")
+    assert call("model", "promote", "risk") == 2
+    assert capsys.readouterr().err == "version 1 of risk is the champion already\n"
+    assert Registry(dev).own("risk") == before
 
 
 def test_the_user_interface_opens_on_the_models_of_the_environment(tmp_path: Path, package: Path) -> None:

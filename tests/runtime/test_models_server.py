@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from mainstem import databases, models, testing
+from mainstem.checks import collect
 from mainstem.databases.objects import Bucket
 from mainstem.errors import MainstemError, ModelError, Unavailable
-from mainstem.models.registry import Registry
+from mainstem.models.promotion import promote
+from mainstem.models.registry import CHAMPION, Registry, aliased
 
 from tests.live import Project
 from tests.runtime.forests import PIPELINES, at_each_call, place, study
@@ -198,6 +200,33 @@ def test_a_server_that_is_killed_in_the_middle_costs_nothing_but_time(
     assert finished.computed == ["register"]
     assert [version.number for version in risk.own("risk")] == [2, 1]
     assert databases.load("training.model_version")["version"] == 2
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_killed_before_two_models_are_compared_moves_no_alias(
+    risk: Registry, server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(when: str, name: str) -> None:
+        if (when, name) == ("before", "download"):
+            server.kill()
+
+    for rmse in (10.0, 9.0):
+        testing.run_pipeline(PIPELINES, "training", changes={"training": {"fit": {"rmse": rmse}}})
+        if rmse == 10.0:
+            promote(risk, collect(PIPELINES), "risk")
+    with monkeypatch.context() as patched:
+        at_each_call(patched, kill)
+        with pytest.raises(Unavailable) as caught:
+            promote(risk, collect(PIPELINES), "risk")
+    assert one_line(caught.value).startswith(f"MLflow at {server.uri} does not answer: try again when it does (")
+    server.start()
+    champion = aliased(risk.own("risk"), CHAMPION)
+    assert champion
+    assert champion.number == 1
+    done = promote(risk, collect(PIPELINES), "risk")
+    assert done.champion.number == 2
+    assert done.scores
+    assert done.scores.champion["rmse"] == 10.0
 
 
 @pytest.mark.usefixtures("impatient")

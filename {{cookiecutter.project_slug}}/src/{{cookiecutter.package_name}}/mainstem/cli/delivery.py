@@ -48,9 +48,11 @@ def _promoted(session: Session, pipeline: str) -> dict[str, int]:
     registry = Registry(session.environment)
     for name in names:
         newest = registry.pick(registry.own(name), name, None)
+        if CHAMPION in newest.aliases:
+            continue
         if "withdrawn_at" in newest.tags:
             session.say(f"version {newest.number} of {name} was withdrawn by a rollback, and stays so")
-        elif CHAMPION not in newest.aliases:
+        else:
             session.options.model = name
             make_champion(session)
     champions = {name: aliased(registry.own(name), CHAMPION) for name in names}

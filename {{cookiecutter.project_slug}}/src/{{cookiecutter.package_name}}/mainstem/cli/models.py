@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
 
@@ -26,9 +27,8 @@ def list_versions(session: Session) -> Any:
 
 def compare(session: Session) -> Any:
     """Put two versions side by side."""
-    return session.show(
-        models.comparison(Registry(session.environment), session.options.model, session.options.versions)
-    )
+    asked, registry = session.options, Registry(session.environment)
+    return session.show(models.comparison(registry, session.pipelines, asked.model, asked.versions))
 
 
 def make_champion(session: Session) -> dict[str, Any]:
@@ -38,10 +38,15 @@ def make_champion(session: Session) -> dict[str, Any]:
         if pipeline not in session.pipelines:
             raise SettingsError(f"[gates.{pipeline}] names no pipeline: {near(pipeline, session.pipelines)}")
     registry = Registry(session.environment)
-    champion, previous = promote(registry, asked.model, asked.version, asked.force)
-    if previous and not gates_of(registry, champion):
+    done = promote(registry, session.pipelines, asked.model, asked.version, asked.force)
+    champion, previous, scores = done.champion, done.previous, done.scores
+    if champion == previous:
+        raise ModelError(f"version {champion.number} of {asked.model} is the champion already")
+    if scores:
+        session.say(models.scored(scores, gates_of(registry, champion)))
+    elif previous:
         session.say(f"nothing was compared: environments.toml has no [gates.{champion.tags.get('pipeline', '')}]")
-    return _moved(session, champion, previous)
+    return _moved(session, champion, previous) | {"scores": asdict(scores) if scores else None}
 
 
 def rollback(session: Session) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
+from ..checks import Pipelines
 from ..errors import ModelError
-from ..models.promotion import gates_of, worse
+from ..models.contest import Scores, contest
+from ..models.promotion import gates_of
 from ..models.registry import CHAMPION, Registry, Version, aliased
 from .text import Shown, columns
 
-__all__ = ["comparison", "versions"]
+__all__ = ["comparison", "scored", "versions"]
 
 
 def versions(registry: Registry, model: str | None) -> Shown:
@@ -22,8 +26,8 @@ def versions(registry: Registry, model: str | None) -> Shown:
     return text, [_facts(one) for one in found]
 
 
-def comparison(registry: Registry, model: str, numbers: list[int]) -> Shown:
-    """Two versions: their metrics, the differences, and the params that differ.
+def comparison(registry: Registry, pipelines: Pipelines, model: str, numbers: list[int]) -> Shown:
+    """Two versions on the first one's test set: their metrics, the differences, and the params that differ.
 
     By default the newest against the champion; raises ModelError when there is only one of them.
     """
@@ -33,17 +37,26 @@ def comparison(registry: Registry, model: str, numbers: list[int]) -> Shown:
     if old is None or old == new:
         which = "has no champion yet" if old is None else f"has version {new.number} as its champion, and newest"
         raise ModelError(f"model {model!r} {which}: name two versions")
-    metrics = {name: (new.metrics.get(name), old.metrics.get(name)) for name in {**new.metrics, **old.metrics}}
+    scores = contest(registry, pipelines, new, old)
+    found, before = scores.candidate, scores.champion
+    metrics = {name: (found.get(name), before.get(name)) for name in {**found, **before}}
     one, other = (registry.get_run(version.mlflow_run).data.params for version in (new, old))
     params = {name: (one.get(name), other.get(name)) for name in sorted({**one, **other})}
     params = {name: pair for name, pair in params.items() if pair[0] != pair[1]}
-    against = list(worse(gates_of(registry, new), new, old))
+    worse = scores.worse(gates_of(registry, new))
     head = [f"{model} in {registry.environment.title}", f"version {new.number}", f"version {old.number}"]
     rows = [[name, *map(_number, pair), _difference(*pair)] for name, pair in metrics.items()]
     rows += [[name, *map(str, pair), ""] for name, pair in params.items()]
-    lines = [columns([[*head, "difference"], *rows]), *(f"worse: {what}" for what in against)]
+    lines = [columns([[*head, "difference"], *rows]), scores.basis, *(f"worse: {what}" for what in worse)]
     facts = {"model": model, "versions": [new.number, old.number], "metrics": metrics, "params": params}
-    return "\n".join(lines), {**facts, "worse": against}
+    return "\n".join(lines), {**facts, "on": scores.on, "why_not": scores.why_not, "worse": worse}
+
+
+def scored(scores: Scores, gates: Iterable[str]) -> str:
+    """What the gates compared, in one line, and on what."""
+    pairs = {name: [_number(one.get(name)) for one in (scores.candidate, scores.champion)] for name in gates}
+    told = (f"{name} {new}, of the champion {old}" for name, (new, old) in pairs.items() if {new, old} != {"-"})
+    return "; ".join((*told, scores.basis))
 
 
 def _row(version: Version) -> list[str]:
@@ -65,6 +78,7 @@ def _facts(version: Version) -> dict[str, Any]:
         "mlflow_run": version.mlflow_run,
         **version.tags,
         "metrics": version.metrics,
+        "promoted_scores": json.loads(version.tags.get("promoted_scores", "{}")),
     }
 
 

@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 import datetime
-import math
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..checks import Pipelines
 from ..environments import user
-from ..errors import ModelError
+from ..errors import GateClosed, ModelError
+from .contest import Scores, contest
 from .registry import CHAMPION, PREVIOUS, Registry, Version, aliased
 
-__all__ = ["gates_of", "promote", "roll_back", "worse"]
+__all__ = ["Promoted", "gates_of", "promote", "roll_back"]
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """What a promotion has come to: the champion, the one before, and what the gates compared, if they did.
+
+    Where the version was the champion already, nothing has moved: `previous` is the same.
+    """
+
+    champion: Version
+    previous: Version | None = None
+    scores: Scores | None = None
 
 
 def promote(
-    registry: Registry, model: str, number: int | None = None, reason: str = ""
-) -> tuple[Version, Version | None]:
-    """Make a version, by default the newest, the champion; returns it and the one that was.
+    registry: Registry, pipelines: Pipelines, model: str, number: int | None = None, reason: str = ""
+) -> Promoted:
+    """Make a version, by default the newest, the champion; both are scored on its test set first.
 
-    Raises ModelError when the gates find it worse than the champion, unless there is a reason.
+    Raises GateClosed when the gates find it worse than the champion, unless there is a reason.
     """
     versions = registry.own(model)
     candidate = registry.pick(versions, model, number)
     champion = aliased(versions, CHAMPION)
     if champion == candidate:
-        raise ModelError(f"version {candidate.number} of {model} is the champion already")
+        return Promoted(candidate, champion)
     gates = gates_of(registry, candidate)
-    against = list(worse(gates, candidate, champion)) if champion else []
-    if champion and against and not reason:
-        raise ModelError(
+    scores = contest(registry, pipelines, candidate, champion) if champion and gates else None
+    worse = scores.worse(gates) if scores else []
+    if champion and scores and worse and not reason:
+        raise GateClosed(
             f"version {candidate.number} of {model} is worse than the champion, version {champion.number}: "
-            f"{'; '.join(against)}; to promote it all the same, say why: --force REASON"
+            f"{'; '.join((*worse, scores.basis))}; to promote it all the same, say why: "
+            f"model promote {model} --version {candidate.number} --force REASON"
         )
-    why = "not worse by the gates" if champion and gates else "nothing to compare with"
-    registry.tag(candidate, _record(registry, "promoted", reason or why))
+    why = reason or (f"not worse by the gates; {scores.basis}" if scores else "nothing to compare with")
+    registry.tag(candidate, _record(registry, "promoted", why) | _compared(scores))
     if champion:
         registry.alias(PREVIOUS, champion)
     registry.alias(CHAMPION, candidate)
-    return candidate, champion
+    return Promoted(candidate, champion, scores)
 
 
 def roll_back(registry: Registry, model: str) -> tuple[Version, Version]:
@@ -49,7 +66,8 @@ def roll_back(registry: Registry, model: str) -> tuple[Version, Version]:
     champion, previous = aliased(versions, CHAMPION), aliased(versions, PREVIOUS)
     if champion is None or previous is None or previous == champion:
         raise ModelError(f"model {model!r} has no earlier champion in {registry.environment.title}")
-    registry.tag(previous, _record(registry, "promoted", f"rolled back from version {champion.number}"))
+    why = f"rolled back from version {champion.number}"
+    registry.tag(previous, _record(registry, "promoted", why) | _compared(None))
     registry.tag(champion, _record(registry, "withdrawn", f"rolled back to version {previous.number}"))
     registry.alias(CHAMPION, previous)
     registry.alias(PREVIOUS, champion)
@@ -61,19 +79,11 @@ def gates_of(registry: Registry, version: Version) -> Mapping[str, Mapping[str, 
     return registry.environment.settings.gates.get(version.tags.get("pipeline", ""), {})
 
 
-def worse(gates: Mapping[str, Mapping[str, Any]], candidate: Version, champion: Version) -> Iterator[str]:
-    """What the gates find worse than in the champion; a metric that the candidate lacks is."""
-    for metric, gate in gates.items():
-        new, old = (one.metrics.get(metric, math.nan) for one in (candidate, champion))
-        tolerance = gate.get("tolerance", 0.0)
-        loss = new - old if gate["better"] == "lower" else old - new
-        if math.isnan(new):
-            yield f"{metric} is missing"
-        elif loss > tolerance * abs(old):
-            yield f"{metric} is {new:.6g}, not {old:.6g} ({gate['better']} is better, tolerance {tolerance:.0%})"
-
-
 def _record(registry: Registry, what: str, why: str) -> dict[str, str]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     by = user(os.environ, registry.environment.project.root)
     return {f"{what}_at": now, f"{what}_by": by, f"{what}_why": why}
+
+
+def _compared(scores: Scores | None) -> dict[str, str]:
+    return {"promoted_scores": json.dumps(asdict(scores) if scores else {})}
