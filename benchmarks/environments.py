@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ _TOP = Path(__file__).parents[1]
 def python_of(contestant: Contestant, folder: Path) -> Path:
     """The Python of a contestant's environment, which is made if it is not there, or was made from another lock."""
     lock = _TOP / contestant.lock
-    place = folder / f"{lock.stem}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
+    name = re.sub(r"\{%.*?%\}|\.txt", "", lock.name)  # the project's locks have a condition around theirs
+    place = folder / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
     done = place / "done"
     python = place / "bin" / "python"
     if not done.exists():

@@ -21,7 +21,7 @@ _TOP = Path(__file__).parents[1]
 _PAGE = _TOP / "docs" / "performance.md"
 _FIGURE = _TOP / "docs" / "performance.svg"
 _BASE = "plain Polars"
-_RUN = "{{cookiecutter.project_slug}}/requirements/run.txt"
+_RUN = "{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}"
 _LOCKS = {
     "polars": _RUN,
     "luigi": "requirements/bench-luigi.txt",
@@ -32,7 +32,7 @@ _LOCKS = {
 }
 _ENGINES = {
     "polars": _RUN,
-    "kfp": "{{cookiecutter.project_slug}}/requirements/engines.txt",
+    "kfp": "{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
     **dict.fromkeys(("apache-airflow", "kedro", "kedro-airflow"), "requirements/bench-airflow.txt"),
 }
 

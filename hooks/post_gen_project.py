@@ -40,6 +40,7 @@ PLAIN: Final = tuple(
     for part in ("-c", setting)
 )
 NOBODY: Final = ("-c", "user.name=Mainstem", "-c", "user.email=mainstem@localhost")
+FIRST_PIPELINE: Final = {"model": "training", "analytics": "preparation"}
 
 
 def git(*arguments: str, folder: Path = PROJECT) -> str | None:
@@ -120,7 +121,8 @@ def main() -> None:
     shown = PROJECT.relative_to(STANDING) if PROJECT.is_relative_to(STANDING) else PROJECT
     # A bucket in the cloud has to be made first; a folder stands in for it until then.
     stand_in = "MAINSTEM_STORAGE=local " if answers["storage"] == "gcs" else ""
-    commands = (f"cd {shlex.quote(str(shown))}", "nox -s dev", f"{stand_in}nox -s run -- training")
+    first = FIRST_PIPELINE[answers["project_kind"]]
+    commands = (f"cd {shlex.quote(str(shown))}", "nox -s dev", f"{stand_in}nox -s run -- {first}")
     print("\n  ".join(("\nNext:", *commands)))
 
 

@@ -45,7 +45,7 @@ TAKEN: Final = frozenset(
         *("activate", "airflow", "altair", "cloudpickle", "conftest", "cookiecutter", "cruft", "deactivate"),
         *("duckdb", "editables", "fsspec", "gcsfs", "git", "google", "google_auth", "google_cloud_bigquery"),
         *("google_cloud_bigquery_storage", "google_cloud_dataproc", "google_cloud_secret_manager"),
-        *("google_crc32c", "hatchling", "hypothesis", "ipykernel"),
+        *("google_crc32c", "hatch_vcs", "hatchling", "hypothesis", "ipykernel"),
         *("ipython", "jinja2", "joblib", "jupyter", "jupyterlab", "kfp", "mainstem", "matplotlib", "mlflow"),
         *("mlflow_skinny", "mypy", "nbstripout", "notebook", "notebooks", "nox", "noxfile", "numpy"),
         *("obstore", "packaging", "pandas", "pip", "polars", "pre_commit", "pre_commit_hooks", "pyarrow"),

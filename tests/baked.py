@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -86,6 +87,13 @@ class BakedProject:
     @property
     def package(self) -> Path:
         return self.path / "src" / self.answers["package_name"]
+
+    @property
+    def pipelines(self) -> list[str]:
+        """The names of the pipelines that pipelines.py declares, in its order."""
+        declared = ast.parse((self.package / "pipelines.py").read_text(encoding="utf-8")).body
+        annotated = (statement for statement in declared if isinstance(statement, ast.AnnAssign))
+        return [ast.unparse(one.target) for one in annotated if ast.unparse(one.annotation) == "Pipeline"]
 
     def read(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")

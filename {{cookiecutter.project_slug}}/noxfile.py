@@ -50,13 +50,13 @@ def dev(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def run(session: nox.Session) -> None:
-    """Run a pipeline: nox -s run -- training."""
+    """Run a pipeline: nox -s run -- PIPELINE."""
     command(session, "run")
 
 
 @nox.session(python=False)
 def plan(session: nox.Session) -> None:
-    """Show what a run would do, and why: nox -s plan -- training."""
+    """Show what a run would do, and why: nox -s plan -- PIPELINE."""
     command(session, "plan")
 
 
@@ -120,13 +120,13 @@ def image(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, name="compile")
 def compile_(session: nox.Session) -> None:
-    """Write what the engines read into build/: nox -s compile -- training --image IMAGE."""
+    """Write what the engines read into build/: nox -s compile -- --image IMAGE."""
     engine(session, "compile")
 
 
 @nox.session(python=PYTHON)
 def submit(session: nox.Session) -> None:
-    """Run a pipeline on its engine: nox -s submit -- training --image IMAGE --wait."""
+    """Run a pipeline on its engine: nox -s submit -- PIPELINE --image IMAGE --wait."""
     engine(session, "submit")
 
 
@@ -211,7 +211,7 @@ def rules(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def airflow(session: nox.Session) -> None:
-    """Run pipelines in an Airflow on this machine: nox -s airflow -- training --port 8081."""
+    """Run pipelines in an Airflow on this machine: nox -s airflow -- --port 8081."""
     parser = argparse.ArgumentParser("nox -s airflow --")
     parser.add_argument("pipelines", nargs="*", help="default: all")
     parser.add_argument("--port", type=int, default=8080)

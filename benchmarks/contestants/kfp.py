@@ -63,7 +63,7 @@ def _script(work: str) -> Iterator[str]:
 
 KFP = Contestant(
     name="plain kfp",
-    lock="{{cookiecutter.project_slug}}/requirements/engines.txt",
+    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
     works=frozenset({"import-kfp", "compile", "compile-wide"}),
     write=_write,
     command=lambda work: ["-c", "import kfp"] if work == "import-kfp" else ["script.py"],

@@ -125,7 +125,7 @@ def _result(work: str, folder: Path) -> Path:
 
 MAINSTEM = Contestant(
     name="Mainstem",
-    lock="{{cookiecutter.project_slug}}/requirements/run.txt",
+    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}",
     works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "again", "plan", "plan-start"})
     | {"hashes", "hashes-in-sequence", "trips-1", "trips-2", "trips-4", "bucket", "bucket-again"},
     write=_write,
@@ -136,7 +136,7 @@ MAINSTEM = Contestant(
 
 ENGINES = replace(
     MAINSTEM,
-    lock="{{cookiecutter.project_slug}}/requirements/engines.txt",
+    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
     works=frozenset({"compile", "compile-wide"}),
 )
 

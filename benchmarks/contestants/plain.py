@@ -75,7 +75,7 @@ def _result(work: str, folder: Path) -> Path:
 
 PLAIN = Contestant(
     name="plain Polars",
-    lock="{{cookiecutter.project_slug}}/requirements/run.txt",
+    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}",
     works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "hashes", "hashes-in-sequence"})
     | {"trips-1", "trips-2", "trips-4", "bucket"},
     write=_write,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.baked import QUESTIONS, Bake, BakedProject, run, tool
+from tests.baked import CHOICES, QUESTIONS, Bake, BakedProject, run, tool
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +212,9 @@ def test_caches_in_the_template_stay_there(bake: Bake, exported: Path, tmp_path:
     assert bake.using(template)().files() == bake().files()
 
 
-def test_it_says_what_to_do_next(exported: Path, tmp_path: Path) -> None:
-    command = (tool("cookiecutter"), "--default-config", "--no-input", exported)
+@pytest.mark.parametrize("kind", CHOICES["project_kind"])
+def test_it_says_what_to_do_next(exported: Path, tmp_path: Path, kind: str) -> None:
+    command = (tool("cookiecutter"), "--default-config", "--no-input", exported, f"project_kind={kind}")
     done = run(
         *(*command, "--output-dir", "my work"),
         cwd=tmp_path,
@@ -224,7 +225,7 @@ def test_it_says_what_to_do_next(exported: Path, tmp_path: Path) -> None:
     assert commands == [
         "cd 'my work/disease-progression'",
         "nox -s dev",
-        "nox -s run -- training",
+        f"nox -s run -- {BakedProject(tmp_path / 'my work/disease-progression').pipelines[0]}",
     ]
 
 

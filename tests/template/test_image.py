@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
-from collections.abc import Iterator
+import tomllib
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,6 @@ def built_from(project: BakedProject) -> set[str]:
     rules = [line for line in project.read(".dockerignore").splitlines() if line and not line.startswith("#")]
     given = {str(path) for path in exclude_paths(str(project.path), rules) if (project.path / path).is_file()}
     return given - {"Dockerfile", ".dockerignore"}  # which tell the builder what to do, and are not copied
-
-
-def pipelines_of(project: BakedProject) -> Iterator[str]:
-    """The names of the pipelines that pipelines.py declares."""
-    for statement in ast.parse((project.package / "pipelines.py").read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.annotation) == "Pipeline":
-            yield ast.unparse(statement.target)
 
 
 def test_every_distinct_dockerfile_passes_its_linter(bake: Bake) -> None:
@@ -104,8 +96,8 @@ def test_the_entry_points_of_mlflow_are_the_pipelines(baked: BakedProject) -> No
     loaded = mlflow_project(baked)
 
     assert loaded.name == baked.answers["project_slug"]
-    assert sorted(yaml.safe_load(baked.read("MLproject"))["entry_points"]) == sorted(pipelines_of(baked))
-    for name in pipelines_of(baked):
+    assert sorted(yaml.safe_load(baked.read("MLproject"))["entry_points"]) == sorted(baked.pipelines)
+    for name in baked.pipelines:
         command = shlex.split(loaded.get_entry_point(name).compute_command({"date": "2026-11-22"}, None))
         assert command[:4] == ["PYTHONPATH=src", "python", "-m", baked.answers["package_name"]]
         options = parser().parse_args(command[4:])
@@ -121,10 +113,22 @@ def test_mlflow_installs_the_lock(baked: BakedProject) -> None:
     assert (baked.path / "requirements/dev.txt").is_file()
 
 
-@pytest.mark.parametrize("lock", ["run", "dev"])
+@pytest.mark.parametrize("kind", CHOICES["project_kind"])
 def test_what_compiles_and_schedules_is_neither_in_the_image_nor_in_the_projects_environment(
-    baked: BakedProject, lock: str
+    bake: Bake, kind: str
 ) -> None:
-    text = baked.read(f"requirements/{lock}.txt")
-    assert not re.search(r"^(kfp|apache-airflow|kubernetes)\b", text, flags=re.MULTILINE)
-    assert re.search(r"^kfp==", baked.read("requirements/engines.txt"), flags=re.MULTILINE)
+    project = bake(project_kind=kind)
+    for lock in ("run", "dev"):
+        text = project.read(f"requirements/{lock}.txt")
+        assert not re.search(r"^(kfp|apache-airflow|kubernetes)\b", text, flags=re.MULTILINE)
+    assert re.search(r"^kfp==", project.read("requirements/engines.txt"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", CHOICES["project_kind"])
+def test_whatever_builds_the_project_is_locked_for_it(bake: Bake, kind: str) -> None:
+    """In the image, and in each environment into which nox installs the project without isolation."""
+    project = bake(project_kind=kind)
+    required = tomllib.loads(project.read("pyproject.toml"))["build-system"]["requires"]
+    for lock in ("dev", "engines", "notebook"):
+        locked = set(re.findall(r"^([a-z0-9-]+)==", project.read(f"requirements/{lock}.txt"), flags=re.MULTILINE))
+        assert {re.split("[<>=]", one)[0] for one in required} <= locked

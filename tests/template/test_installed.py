@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 LOCAL = {"storage": "local", "license": "none", "python_version": CHOICES["python_version"][0]}
 CLOUD = {"storage": "gcs", "license": "MIT", "python_version": CHOICES["python_version"][0]}
+WITHOUT_MODEL = {"project_kind": "analytics", **LOCAL}
 # A line of a helper that the second step of `training` calls.
 HELPER, CHANGED_HELPER = "(measured > 0)", "(measured >= 0)"
 
@@ -28,18 +31,82 @@ def installed(bake: Bake) -> BakedProject:
 
 
 @pytest.fixture(scope="module")
+def analytics(bake: Bake) -> BakedProject:
+    """A project without a model, as far."""
+    project = bake(**WITHOUT_MODEL)
+    project.nox("dev")
+    return project
+
+
+@pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where nox keeps environments: the second project installs only what differs in its lock."""
+    """Where nox keeps environments: the second project of a kind installs only what differs in its lock."""
     return tmp_path_factory.mktemp("nox")
 
 
-@pytest.mark.parametrize("answers", [LOCAL, CLOUD], ids=lambda answers: "-".join(answers.values()))
+@pytest.mark.parametrize("answers", [LOCAL, CLOUD, WITHOUT_MODEL], ids=lambda answers: "-".join(answers.values()))
 def test_a_fresh_project_passes_its_own_sessions(bake: Bake, environments: Path, answers: dict[str, str]) -> None:
     project = bake(**answers)
 
-    project.nox("lint", "types", "tests", environments=environments)
+    project.nox("lint", "types", "tests", environments=environments / project.answers["project_kind"])
 
     assert project.git("status", "--porcelain") == ""
+
+
+def test_without_a_model_the_pipelines_run_and_nothing_of_models_is_installed(analytics: BakedProject) -> None:
+    for name in analytics.pipelines:
+        analytics.command("run", name)
+
+    assert "share_kept" in analytics.command("show", "overview.kpis").stdout
+    assert "mean_progression" in analytics.command("show", "overview.indicators").stdout
+    installed = {path.name for path in analytics.path.glob(".venv/lib/*/site-packages/*")}
+    assert "polars" in installed
+    assert not installed & {"mlflow", "sklearn", "skops", "scipy"}
+    assert not list(analytics.path.glob("buckets/*.mlflow"))
+
+
+def version(builder: BakedProject, folder: Path) -> str:
+    """The version of a wheel that is built in a folder, with what a project has installed."""
+    return run(builder.path / ".venv/bin/python", "-m", "hatchling", "version", cwd=folder).stdout.strip()
+
+
+def test_the_version_is_that_of_the_newest_release(bake: Bake, analytics: BakedProject) -> None:
+    project = replace(analytics, path=copy_of(analytics, bake.folder() / "released"))
+    assert re.fullmatch(r"0\.0\.0\.post1\.dev1\+g[0-9a-f]+", version(analytics, project.path)), (
+        "there is no release yet"
+    )
+
+    for tag, expected in (
+        ("main", r"0\.0\.0\.post1.*"),
+        ("v1-draft", r"0\.0\.0\.post1.*"),
+        ("v2026.11.22", r"2026\.11\.22"),
+    ):
+        project.git("tag", tag)
+        assert re.fullmatch(expected, version(analytics, project.path)), tag
+    project.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message=Go on")
+    assert version(analytics, project.path).startswith("2026.11.22.post1.dev1+g")
+    project.git("tag", "v2026.11.22.1")
+    assert version(analytics, project.path) == "2026.11.22.1"
+    project.git("tag", "main-2", "HEAD^")
+    assert version(analytics, project.path) == "2026.11.22.1"
+    assert project.git("status", "--porcelain") == "", "no file holds the version"
+
+
+def test_without_git_of_its_own_a_project_has_no_version(bake: Bake, analytics: BakedProject) -> None:
+    folder = bake.folder()
+    copied = copy_of(analytics, folder / "unpacked")
+    shutil.rmtree(copied / ".git")
+    assert version(analytics, copied) == "0.0.0"
+
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "commit", "--quiet", "--allow-empty", "--message=Something else", cwd=folder)
+    run("git", "tag", "v9.9.9", cwd=folder)
+    assert version(analytics, copied) == "0.0.0", "a repository around it is none of its own"
+
+
+def copy_of(project: BakedProject, folder: Path) -> Path:
+    """What git knows of a project, and its history."""
+    return Path(shutil.copytree(project.path, folder, ignore=shutil.ignore_patterns(".venv", ".nox", "buckets")))
 
 
 def bucket(project: BakedProject, environment: str) -> Path:

@@ -14,11 +14,13 @@ import yaml
 from mainstem.settings import read_settings
 
 from tests.baked import (
+    CHOICES,
     RUNTIME,
     TEMPLATE,
     VARIANTS,
     Bake,
     BakedProject,
+    nox_sessions,
     run,
     tool,
     variant_id,
@@ -26,6 +28,12 @@ from tests.baked import (
 
 UNRENDERED = re.compile(r"\{\{ *cookiecutter|\{%|\{#|cookiecutter\.[a-z_]+ *[|}]")
 OWN_TEMPLATES = {"airflow_dag.py", "report.html"}  # templates of the runtime's own, for Airflow and for a page
+# What a project about models has in its files, and no other has.
+MODELS = re.compile(
+    r"ml_?(flow|runs|project|logger)|scikit|sklearn|skops|joblib|champion|python_env|\b(models?|predict\w*|inference|training)\b"
+    r"|\bregist(er|ry|ered)\b",
+    re.IGNORECASE,
+)
 LICENSES = {"MIT": "MIT License", "Apache-2.0": "Apache License"}
 
 Variants = dict[str, BakedProject]
@@ -92,22 +100,55 @@ def test_nothing_is_left_of_the_template(variant: BakedProject) -> None:
     assert left == []
 
 
-def test_the_graphs_in_a_fresh_readme_are_those_of_its_pipelines(bake: Bake) -> None:
-    project = bake(storage="local")
+@pytest.mark.parametrize("kind", CHOICES["project_kind"])
+def test_the_graphs_in_a_fresh_readme_are_those_of_its_pipelines(bake: Bake, kind: str) -> None:
+    project = bake(storage="local", project_kind=kind)
     command = (sys.executable, "-m", project.answers["package_name"])
     run(*command, "graph", "--check", "README.md", cwd=project.path, variables={"PYTHONPATH": "src"})
 
 
-def test_what_the_readme_says_of_production_belongs_into_environments_toml(baked: BakedProject, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", baked.read("README.md"), flags=re.DOTALL)
+@pytest.mark.parametrize("kind", CHOICES["project_kind"])
+def test_what_the_readme_says_of_production_belongs_into_environments_toml(
+    bake: Bake, tmp_path: Path, kind: str
+) -> None:
+    project = bake(project_kind=kind)
+    (example,) = re.findall(r"```toml\n(.*?)```", project.read("README.md"), flags=re.DOTALL)
+    settings = (project.package / "environments.toml").read_text(encoding="utf-8")
     file = tmp_path / "environments.toml"
-    file.write_text(f"{(baked.package / 'environments.toml').read_text(encoding='utf-8')}\n{example}", encoding="utf-8")
+    file.write_text(f"{settings}\n{example}", encoding="utf-8")
     main = read_settings(file)["main"]
-    assert {name: one.engine for name, one in main.pipelines.items()} == {"training": "vertex", "inference": "airflow"}
+    assert {name: one.engine for name, one in main.pipelines.items()} == dict(
+        zip(project.pipelines, ("vertex", "airflow"), strict=True)
+    )
+    assert set(main.gates) < set(project.pipelines)
     assert main.engines["airflow"]["dags"].startswith("gs://")
 
 
-def test_every_distinct_rendering_passes_strict_mypy(variants: Variants) -> None:
+def test_both_kinds_have_the_same_files_but_those_that_mlflow_reads(bake: Bake) -> None:
+    model, analytics = (set(bake(project_kind=kind).files()) for kind in ("model", "analytics"))
+
+    assert model - analytics == {Path("MLproject"), Path("python_env.yaml")}
+    assert analytics <= model
+
+
+def test_models_leave_no_trace_in_a_project_without_one(bake: Bake) -> None:
+    """Outside of the runtime and of what is copied as it stands, the same bytes for both kinds."""
+    project = bake(project_kind="analytics")
+    runtime = project.package.relative_to(project.path) / "mainstem"
+    own = [name for name in project.files() if not name.is_relative_to(runtime) and name.parts[0] != ".github"]
+    traces = [
+        f"{name}:{number}: {line}"
+        for name in own
+        if name != Path("noxfile.py")
+        for number, line in enumerate(project.read(str(name)).splitlines(), start=1)
+        if MODELS.search(line) or MODELS.search(str(name))
+    ]
+
+    assert traces == []
+    assert "mlflow" not in nox_sessions(project.path)
+
+
+def test_every_distinct_rendering_passes_strict_mypy(variants: Variants, tmp_path: Path) -> None:
     """One run for all variants whose code and settings of mypy are the same bytes."""
     distinct: dict[str, list[str]] = {}
     for name, project in variants.items():
@@ -120,7 +161,7 @@ def test_every_distinct_rendering_passes_strict_mypy(variants: Variants) -> None
         distinct.setdefault(seen.hexdigest(), []).append(name)
 
     for names in distinct.values():
-        done = run(tool("mypy"), "--no-incremental", cwd=variants[names[0]].path, check=False)
+        done = run(tool("mypy"), f"--cache-dir={tmp_path}", cwd=variants[names[0]].path, check=False)
         assert done.returncode == 0, f"{', '.join(names)}:\n{done.stdout}"
 
 

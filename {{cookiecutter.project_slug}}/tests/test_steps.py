@@ -1,6 +1,8 @@
 """The steps are pure functions: frames in, frames out, no bucket and no runtime."""
 
+{% if cookiecutter.project_kind == 'model' -%}
 import numpy as np
+{% endif -%}
 import polars as pl
 import pytest
 
@@ -10,11 +12,6 @@ from {{ cookiecutter.package_name }}.mainstem.testing import assert_same_table
 
 def clean(patients: pl.DataFrame) -> pl.DataFrame:
     return steps.clean(patients.lazy(), max_age=110, min_bmi=10, max_bmi=80).collect()
-
-
-def split(features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    train, test = steps.split(features.lazy(), test_share=0.25)
-    return train.collect(), test.collect()
 
 
 def test_clean_keeps_every_patient_of_the_study(patients: pl.DataFrame) -> None:
@@ -44,6 +41,17 @@ def test_clean_keeps_a_patient_entered_twice_once(patients: pl.DataFrame) -> Non
     same_person = patients.head(1).with_columns(patient=pl.lit(9_999, patients["patient"].dtype))
     entered_twice = pl.concat([patients, same_number, same_person])
     assert_same_table(clean(entered_twice), clean(patients), key="patient")
+
+{% if cookiecutter.project_kind == 'model' %}
+@pytest.fixture(scope="session")
+def features(cleaned: pl.LazyFrame) -> pl.DataFrame:
+    """The features of the patients."""
+    return steps.make_features(cleaned, samples.bmi_classes().lazy()).collect()
+
+
+def split(features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    train, test = steps.split(features.lazy(), test_share=0.25)
+    return train.collect(), test.collect()
 
 
 def test_features_are_finite_numbers(features: pl.DataFrame) -> None:
@@ -141,3 +149,77 @@ def test_the_summary_tells_what_was_predicted() -> None:
     predictions = pl.DataFrame({"patient": [1, 2, 3], "prediction": [90.0, 60.0, 30.0]})
     expected = {"patients": 3, "lowest": 30.0, "mean": 60.0, "highest": 90.0}
     assert steps.summarise(predictions) == expected
+{%- else %}
+@pytest.fixture(scope="session")
+def cohort(cleaned: pl.LazyFrame) -> pl.DataFrame:
+    """The patients in their classes."""
+    return steps.classify(cleaned, samples.bmi_classes().lazy()).collect()
+
+
+def describe(cohort: pl.DataFrame, *, min_patients: int = 1) -> pl.DataFrame:
+    return steps.describe_classes(cohort.lazy(), min_patients=min_patients).collect()
+
+
+@pytest.fixture(scope="session")
+def three() -> pl.DataFrame:
+    """Three patients of one class, whose numbers are known."""
+    numbers = {"age": [30.0, 40.0, 50.0], "blood_pressure": 90.0, "glucose": 80.0}
+    return pl.DataFrame(
+        numbers | {"progression": [100.0, 150.0, 200.0], "bmi_class": 1, "from_bmi": 18.5}
+    )
+
+
+def test_a_patient_is_in_the_class_that_begins_at_or_below_the_bmi(cohort: pl.DataFrame) -> None:
+    begins = samples.bmi_classes().select("from_bmi").rename({"from_bmi": "begin"})
+    found = cohort.join_where(begins, pl.col("begin") <= pl.col("bmi"))
+    highest = found.group_by("patient", "from_bmi").agg(pl.col("begin").max())
+    assert highest["from_bmi"].equals(highest["begin"].alias("from_bmi"))
+
+
+def test_a_class_is_described_by_its_means_and_how_sure_they_are(three: pl.DataFrame) -> None:
+    assert describe(three).row(0, named=True) == {
+        "bmi_class": 1,
+        "from_bmi": 18.5,
+        "patients": 3,
+        "age": 40.0,
+        "blood_pressure": 90.0,
+        "glucose": 80.0,
+        "progression": 150.0,
+        "margin_of_error": pytest.approx(1.96 * 50 / 3**0.5),
+    }
+
+
+def test_every_patient_is_counted_in_one_class(cohort: pl.DataFrame) -> None:
+    classes = describe(cohort)
+    assert classes["patients"].sum() == cohort.height
+    assert classes["bmi_class"].is_unique().all()
+    assert classes["bmi_class"].is_sorted()
+
+
+def test_a_class_in_which_patients_could_be_recognised_is_left_out(cohort: pl.DataFrame) -> None:
+    smallest = describe(cohort)["patients"].min()
+    assert isinstance(smallest, int)
+    shown = describe(cohort, min_patients=smallest + 1)
+    assert 0 < shown.height < describe(cohort).height
+    assert shown.filter(pl.col("patients") <= smallest).is_empty()
+
+
+def test_the_order_of_the_patients_changes_no_class(cohort: pl.DataFrame) -> None:
+    assert_same_table(describe(cohort[::-1]), describe(cohort), key="bmi_class")
+
+
+def test_the_figure_shows_the_mean_of_each_class(cohort: pl.DataFrame) -> None:
+    classes = describe(cohort, min_patients=5)
+    (axes,) = steps.draw_classes(classes).axes
+    assert axes.lines[0].get_ydata() == pytest.approx(classes[steps.OUTCOME].to_list())
+
+
+def test_the_indicators_tell_how_much_of_the_data_could_be_used(three: pl.DataFrame) -> None:
+    four = pl.concat([three, three.head(1)])
+    assert steps.measure(four.lazy(), three.lazy()) == {
+        "patients": 3,
+        "share_kept": 0.75,
+        "mean_progression": 150.0,
+        "margin_of_error": pytest.approx(1.96 * 50 / 3**0.5),
+    }
+{%- endif %}

@@ -4,8 +4,9 @@ They are used with `storage = "local"` alone, and only as long as nothing was br
 name, so that every pipeline runs on a fresh clone. Delete a function to do without its sample.
 """
 
+from pathlib import Path
+
 import polars as pl
-from sklearn.datasets import load_diabetes
 
 
 def bmi_classes() -> pl.DataFrame:
@@ -22,12 +23,11 @@ def patients() -> pl.DataFrame:
     """442 diabetes patients: ten measurements, and how far the disease had come a year later.
 
     Real data, published with "Least Angle Regression" (Efron, Hastie, Johnstone and Tibshirani,
-    2004); scikit-learn carries it, so nothing is downloaded.
+    2004), in the file beside this one.
     """
-    study = load_diabetes(scaled=False)
-    measurements = pl.DataFrame(study.data, schema=study.feature_names)
-    progression = pl.Series("progression", study.target)
-    return measurements.with_columns(progression).with_row_index("patient", offset=1)
+    columns = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6", "progression")
+    types = {"patient": pl.UInt32} | dict.fromkeys(columns, pl.Float64)
+    return pl.read_csv(Path(__file__).with_name("patients.csv"), schema=types)
 
 
 # Tables of BigQuery, as `dataset.table`.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     _add_looking(commands)
     _add_upkeep(commands)
     _add_data(commands)
-    _add_models(commands)
+    if find_spec("mlflow"):  # a project without models has none
+        _add_models(commands)
     _add_kpis(commands)
     _add_engines(commands)
     return top
