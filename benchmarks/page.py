@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import figure
+from .contestants import lock_of_project
 from .engines import Costs
 from .measuring import Measured
 from .targets import Medians, Results, met
@@ -21,7 +22,7 @@ _TOP = Path(__file__).parents[1]
 _PAGE = _TOP / "docs" / "performance.md"
 _FIGURE = _TOP / "docs" / "performance.svg"
 _BASE = "plain Polars"
-_RUN = "{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}"
+_RUN = lock_of_project("run")
 _LOCKS = {
     "polars": _RUN,
     "luigi": "requirements/bench-luigi.txt",
@@ -32,7 +33,7 @@ _LOCKS = {
 }
 _ENGINES = {
     "polars": _RUN,
-    "kfp": "{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
+    "kfp": lock_of_project("engines"),
     **dict.fromkeys(("apache-airflow", "kedro", "kedro-airflow"), "requirements/bench-airflow.txt"),
 }
 

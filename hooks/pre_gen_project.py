@@ -51,7 +51,7 @@ TAKEN: Final = frozenset(
         *("obstore", "packaging", "pandas", "pip", "polars", "pre_commit", "pre_commit_hooks", "pyarrow"),
         *("pyspark", "pytest", "python", "python3", "requests", "rich", "ruff", "scikit_learn", "scipy"),
         *("setuptools", "sklearn", "skops", "sqlglot", "src", "test_notebooks", "test_pipelines"),
-        *("test_steps", "tests", "typing_extensions", "uv", "virtualenv", "wheel", "yaml"),
+        *("test_steps", "tests", "typing_extensions", "uv", "virtualenv", "wheel", "yaml", "zizmor"),
     }
 )
 # Google creates no project whose id contains one of these.

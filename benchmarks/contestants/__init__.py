@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Contestant"]
+__all__ = ["Contestant", "lock_of_project"]
+
+
+def lock_of_project(group: str) -> str:
+    """A lock of generated projects that have a model, as the template has it: under a condition."""
+    condition = "{% if cookiecutter.project_kind == 'model' %}"
+    return "{{cookiecutter.project_slug}}/requirements/" + condition + f"{group}.txt" + "{% endif %}"
 
 
 @dataclass(frozen=True)

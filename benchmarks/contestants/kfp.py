@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.steps import COUNT, FEW
 
-from . import Contestant
+from . import Contestant, lock_of_project
 from .files import write_files
 
 HEAD = """
@@ -63,7 +63,7 @@ def _script(work: str) -> Iterator[str]:
 
 KFP = Contestant(
     name="plain kfp",
-    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
+    lock=lock_of_project("engines"),
     works=frozenset({"import-kfp", "compile", "compile-wide"}),
     write=_write,
     command=lambda work: ["-c", "import kfp"] if work == "import-kfp" else ["script.py"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.steps import COUNT, FEW, HASHES
 
-from . import Contestant
+from . import Contestant, lock_of_project
 from .files import STEPS
 
 __all__ = ["ENGINES", "IMAGE", "MAINSTEM", "TEMPLATE"]
@@ -125,7 +125,7 @@ def _result(work: str, folder: Path) -> Path:
 
 MAINSTEM = Contestant(
     name="Mainstem",
-    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}",
+    lock=lock_of_project("run"),
     works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "again", "plan", "plan-start"})
     | {"hashes", "hashes-in-sequence", "trips-1", "trips-2", "trips-4", "bucket", "bucket-again"},
     write=_write,
@@ -136,7 +136,7 @@ MAINSTEM = Contestant(
 
 ENGINES = replace(
     MAINSTEM,
-    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}engines.txt{% endif %}",
+    lock=lock_of_project("engines"),
     works=frozenset({"compile", "compile-wide"}),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import steps
 
-from . import Contestant
+from . import Contestant, lock_of_project
 from .files import STEPS
 
 __all__ = ["PLAIN"]
@@ -75,7 +75,7 @@ def _result(work: str, folder: Path) -> Path:
 
 PLAIN = Contestant(
     name="plain Polars",
-    lock="{{cookiecutter.project_slug}}/requirements/{% if cookiecutter.project_kind == 'model' %}run.txt{% endif %}",
+    lock=lock_of_project("run"),
     works=frozenset({"start", "import", "chain", "chain-lazy", "independent", "hashes", "hashes-in-sequence"})
     | {"trips-1", "trips-2", "trips-4", "bucket"},
     write=_write,

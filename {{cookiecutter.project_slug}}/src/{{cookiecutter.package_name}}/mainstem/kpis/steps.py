@@ -98,7 +98,7 @@ def _items(found: object) -> Iterator[tuple[str, Any]]:
 
 
 def _number(name: str, value: Any) -> float:
-    if not isinstance(value, Real | Decimal) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise DatasetError(f"KPI {name!r} is a {type(value).__name__}: only numbers can be compared")
     number = float(value)
     if not math.isfinite(number):
