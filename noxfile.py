@@ -44,9 +44,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: nox -s tests -- -k models for some of them."""
+    """Run the tests, in up to 4 processes: nox -s tests -- -k models for some of them."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    # What the tests of a file share is made once: all of them run in one process.
+    session.run("pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile", *session.posargs)
 
 
 @nox.session
@@ -79,6 +80,13 @@ def engines(session: nox.Session) -> None:
         "MAINSTEM_TEST_AIRFLOW_2": airflow(session, "airflow-2"),
     }
     session.run("pytest", "-m", "engines", *session.posargs, env=env)
+
+
+@nox.session
+def delivery(session: nox.Session) -> None:
+    """Execute the workflows of a project, from a change to production: needs gh, openssl, node and npm."""
+    install(session, "test")
+    session.run("pytest", "-m", "delivery", *session.posargs)
 
 
 @nox.session

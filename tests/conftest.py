@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mainstem import cli, code
+from mainstem.cli import arguments
 
 from tests.baked import TOP, Bake, BakedProject
 
@@ -24,6 +29,27 @@ def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         settings.write_text("[user]\nname = Ada\nemail = ada@example.com\n", encoding="utf-8")
         patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        yield
+
+
+class Reader(code.Reader):
+    """Reads modules of the tests once for all plans: they stay as they are, unlike packages that tests write."""
+
+    tests, lock = code.Reader(), threading.Lock()
+
+    def reached(self, function: Callable[..., Any]) -> dict[str, str]:
+        if not function.__module__.startswith("tests."):
+            return super().reached(function)
+        with self.lock:  # a reader is for one thread, and some tests run several plans at once
+            return self.tests.reached(function)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def once() -> Iterator[None]:
+    """Do once what each process of a user's does once, and the thousands of runs and commands of the tests need not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "Reader", Reader)
+        patch.setattr(cli, "parser", cache(arguments.parser))
         yield
 
 

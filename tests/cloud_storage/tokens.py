@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +111,12 @@ class Tokens:
 
     def write_account(self, path: Path, bucket: str, endpoint: str, expires_in: int, email: str = "") -> Path:
         """Write the key file of a new service account for a bucket."""
-        # Only here, for the key that google-auth signs with: the standard library makes none.
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         email = email or f"{bucket}-{secrets.token_hex(4)}@loopback.iam.gserviceaccount.com"
         content = {
             "type": "service_account",
             "project_id": "loopback",
             "private_key_id": secrets.token_hex(20),
-            "private_key": pem.decode(),
+            "private_key": _private_key(),
             "client_email": email,
             "client_id": "1",
             "token_uri": f"{endpoint}/token",
@@ -132,3 +125,15 @@ class Tokens:
         path.write_text(json.dumps(content), encoding="utf-8")
         self.add_account(email, bucket, expires_in)
         return path
+
+
+@cache
+def _private_key() -> str:
+    """A key to sign with. One for all accounts: making it takes long, and nothing verifies signatures."""
+    # Only here, because it is google-auth that wants one: the standard library makes none.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()

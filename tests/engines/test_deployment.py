@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,14 @@ from tests.runtime.steps import fetch, observe, on_day, publish, step, total, tr
 
 IMAGE = "europe-docker.pkg.dev/acme/ml/study@sha256:" + "1" * 64
 PRODUCTION = Production("vertex", "0 5 * * *", "Europe/Amsterdam")
+
+
+@pytest.fixture(autouse=True)
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project has its lock, which counts on staging and main."""
+    lock = tmp_path / "run.txt"
+    lock.write_text("polars==2.1.0\n", encoding="utf-8")
+    monkeypatch.setattr(Project, "locks", (lock,))
 
 
 def deployed(

@@ -86,7 +86,9 @@ def test_a_notebook_shows_a_picture_and_it_can_be_saved(tmp_path: Path) -> None:
     assert (tmp_path / "fares.png").read_bytes() == png.data
 
 
-@pytest.mark.parametrize("value", [1, "Figure", {"figure": 1}, object(), pl.DataFrame(), None], ids=repr)
+@pytest.mark.parametrize(
+    "value", [1, "Figure", {"figure": 1}, object(), pl.DataFrame(), None], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_figure_is_no_picture(value: object) -> None:
     assert picture_of(value) is None
 

@@ -117,12 +117,18 @@ def release(tag: str, files: list[str]) -> None:
     """Publish a release of the newest commit; one that is there already stays."""
     if not tag:
         raise Refused("this commit has no tag: `nox -s wheel -- --release` gives it one")
+    commit = git("rev-parse", "HEAD")
     if any(one["tag_name"] == tag for one in api(f"{REPOSITORY}/releases?per_page=100")):
+        if api(f"{REPOSITORY}/commits/{tag}")["sha"] != commit:
+            raise Refused(f"release {tag} is there already, of another commit: `git fetch --tags`")
         print(f"release {tag} is there already")
         return
     notes = ("--title", tag, "--notes-file", "build/review.md")
-    target = ("--target", git("rev-parse", "HEAD"))
-    print(gh("release", "create", tag, *notes, *target, f"build/{KPIS}", *files).decode().strip())
+    print(
+        gh("release", "create", tag, *notes, "--target", commit, f"build/{KPIS}", *files)
+        .decode()
+        .strip()
+    )
 
 
 def rules() -> None:
