@@ -252,6 +252,83 @@ def test_a_baseline_that_is_none_is_one_clear_error(call: Call, tmp_path: Path, 
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"better": "Lower"},
+        {"tolerance": 0.1},
+        {"better": "lower", "tolerance": float("inf")},
+        {"better": "lower", "tol": 1},
+    ],
+)
+def test_a_gate_in_the_kwargs_of_a_step_is_checked_before_anything_runs(call: Call, gate: dict[str, Any]) -> None:
+    said = call("plan", "careful", gates={"careful": {"late": gate}}, source=trips(2, 0.5))
+    assert said.code == 2
+    assert "gate 'late'" in said.err
+
+
+def test_a_frozen_run_is_compared_with_what_readers_see_now(call: Call) -> None:
+    gates = {"careful": {"late": LOWER}}
+    call("run", "careful", gates=gates, source=trips(4, 0.5))
+    assert call("run", "careful", "--frozen", gates=gates, source=trips(4, 0.9)).code == 3
+
+
+def test_two_steps_cannot_log_different_numbers_under_one_name(package: WritePackage, tmp_path: Path) -> None:
+    twice = """\
+        from mainstem import databases, kpis
+        from . import steps
+
+        def other() -> dict[str, float]:
+            return {"late": 0.0}
+
+        overview = [
+            {"function": databases.read, "inputs": [], "outputs": ["trips"], "kwargs": {"source": "trips"}},
+            {"function": steps.count, "inputs": ["trips"], "outputs": ["counts"], "kwargs": {}},
+            {"function": other, "inputs": [], "outputs": ["others"], "kwargs": {}},
+            {"function": kpis.log_metrics, "name": "one", "inputs": ["counts"], "outputs": ["kpis"], "kwargs": {}},
+            {"function": kpis.log_metrics, "name": "two", "inputs": ["others"], "outputs": ["more"], "kwargs": {}},
+        ]
+        """
+    call = caller(package(FILES | {"pipelines.py": twice}), tmp_path)
+    assert call("run", "overview", source=trips(4, 0.5)).code == 0
+    said = call("kpi", "gates", gates={"overview": {"late": LOWER}})
+    assert said.code == 2
+    assert "two steps of overview log a KPI 'late'" in said.err
+
+
+def test_a_pipeline_that_is_gone_does_not_go_unnoticed(call_plain: Call, tmp_path: Path) -> None:
+    released, gates = tmp_path / "kpis.json", {"overview": {"late": LOWER}}
+    call_plain("run", "overview", source=trips(4, 0.5))
+    call_plain("kpi", "log", "--output", str(released), gates=gates)
+    document = json.loads(released.read_text(encoding="utf-8")) | {"release": "v2026.11.20"}
+    document["pipelines"]["scores"] = document["pipelines"]["overview"]
+    released.write_text(json.dumps(document), encoding="utf-8")
+    page = call_plain("review", "--baseline", str(released), gates=gates).out
+    assert "- pipeline <code>scores</code> is gone" in page
+    assert "| <code>scores.late</code> | - | 0.5 |" in page
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("project", "others", "has the KPIs of project others"), ("pipelines", None, "holds no KPIs")],
+)
+def test_a_baseline_of_another_project_or_without_numbers_is_refused(
+    call_plain: Call, tmp_path: Path, key: str, value: Any, said: str
+) -> None:
+    released = tmp_path / "kpis.json"
+    call_plain("run", "overview", source=trips(4, 0.5))
+    call_plain("kpi", "log", "--output", str(released))
+    document = json.loads(released.read_text(encoding="utf-8"))
+    if value is None:
+        document["pipelines"]["overview"]["kpis"]["late"] = "0.5"
+    else:
+        document[key] = value
+    released.write_text(json.dumps(document), encoding="utf-8")
+    refused = call_plain("kpi", "gates", "--baseline", str(released))
+    assert refused.code == 2
+    assert said in refused.err
+
+
 def test_gates_of_a_pipeline_that_does_not_exist_are_named(call: Call) -> None:
     said = call("kpi", "gates", gates={"overviw": {"late": LOWER}})
     assert said.code == 2
@@ -297,7 +374,8 @@ def test_a_review_tells_a_stakeholder_whether_it_is_good_enough(call_plain: Call
     call_plain("kpi", "log", "--output", str(released))
     document = json.loads(released.read_text(encoding="utf-8")) | {"release": "v2026.11.20"}
     document["pipelines"]["overview"]["schemas"]["zones"] = {"zone": "Int64", "name": "String"}
-    document["pipelines"]["overview"]["files"] = {"sql/trips.sql": "SELECT 1\nFROM trips\n"}
+    document["pipelines"]["overview"]["files"] = {"sql/trips.sql": "0123", "big.csv": "4567"}
+    document["pipelines"]["overview"]["texts"] = {"sql/trips.sql": "SELECT 1\nFROM trips\n"}
     released.write_text(json.dumps(document), encoding="utf-8")
     same = call_plain("review", "--baseline", str(released), gates=gates).out
     assert "✅ **Good enough:** no KPI is worse than in <code>v2026.11.20</code>" in same
@@ -313,8 +391,43 @@ def test_a_review_tells_a_stakeholder_whether_it_is_good_enough(call_plain: Call
     )
     assert "<code>sql/trips.sql</code> is not used any more" in page
     assert "-FROM trips" in page
+    assert "<code>big.csv</code> is not used any more; its text is not here." in page
     assert "```mermaid\nflowchart TD" in page
     assert page.count("<details>") == page.count("</details>") == 2
+
+
+def test_a_review_says_what_was_not_compared_and_which_gates_are_others_now(call_plain: Call, tmp_path: Path) -> None:
+    released = tmp_path / "kpis.json"
+    call_plain("run", "overview", source=trips(4, 0.5))
+    call_plain("kpi", "log", "--output", str(released), gates={"overview": {"late": LOWER}})
+    document = json.loads(released.read_text(encoding="utf-8")) | {"release": "v2026.11.20"}
+    del document["pipelines"]["overview"]["kpis"]["trips"]
+    released.write_text(json.dumps(document), encoding="utf-8")
+
+    def review(gates: Gates) -> str:
+        return call_plain("review", "--baseline", str(released), gates=gates).out
+
+    loosened = review({"overview": {"late": {"better": "lower", "tolerance": 0.9}}})
+    assert "lower is better, tolerance 90%, before lower is better, tolerance 10%" in loosened
+    both = review({"overview": {"late": LOWER, "trips": HIGHER}})
+    assert "Not compared, as <code>v2026.11.20</code> had no such KPI: <code>overview.trips</code>." in both
+    assert "| <code>overview.trips</code> | 4 | - |  | higher is better, tolerance 10% | new |" in both
+    other = review({"overview": {"trips": HIGHER}})
+    assert "✅" not in other
+    assert "had none of these KPIs: <code>overview.trips</code>." in other
+    assert "- <code>overview.late</code>: none, before lower is better, tolerance 10%" in other
+
+
+@pytest.mark.parametrize(("variable", "code"), [({}, 2), ({"MAINSTEM_STORAGE": "local"}, 0)])
+def test_nothing_is_delivered_to_a_folder_of_githubs_machines_unless_that_is_meant(
+    call_plain: Call, monkeypatch: pytest.MonkeyPatch, variable: dict[str, str], code: int
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    said = call_plain("deliver", source=trips(4, 0.5))
+    assert said.code == code
+    assert ('set storage = "gcs"' in said.err) == (code == 2)
 
 
 def test_what_columns_and_texts_are_called_cannot_change_the_page(call_plain: Call, tmp_path: Path) -> None:
@@ -325,14 +438,15 @@ def test_what_columns_and_texts_are_called_cannot_change_the_page(call_plain: Ca
     hostile = "a|b`c\n# <script>alert(1)</script> @octocat [x](javascript:1)"
     document["pipelines"]["overview"]["schemas"]["zones"] = {hostile: "Int64"}
     document["pipelines"]["overview"]["kpis"][hostile] = 1.0
-    document["pipelines"]["overview"]["files"] = {"sql/a.sql": "```\n# headline\n~~~\n<h1>"}
+    document["pipelines"]["overview"]["files"] = {"sql/a.sql": "0123"}
+    document["pipelines"]["overview"]["texts"] = {"sql/a.sql": "```\n# headline\n~~~\n<h1>"}
     released.write_text(json.dumps(document), encoding="utf-8")
     page = call_plain("review", "--baseline", str(released)).out
     outside = re.sub(r"<code>[^<`\n]*</code>", "", re.sub(r"```(diff|mermaid)\n.*?\n```\n", "", page, flags=re.DOTALL))
     for sign in ("script", "@", "javascript", "headline", "h1"):
         assert sign not in outside
     assert [line for line in page.splitlines() if line.startswith("#")] == [
-        "## study in dev",
+        "## study in dev, commit 000000000000",
         "### What changed",
         "### Runs",
     ]

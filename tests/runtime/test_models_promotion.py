@@ -24,6 +24,7 @@ from mainstem.credentials.redaction import register
 from mainstem.databases.objects import Bucket
 from mainstem.environments import Environment
 from mainstem.errors import DefectsFound, GateClosed, Unavailable
+from mainstem.models import flavours
 from mainstem.models.contest import Scores, contest
 from mainstem.models.promotion import Promoted, promote, roll_back
 from mainstem.models.registry import Registry, Version
@@ -72,6 +73,10 @@ def evaluate(model: Line, test: pl.DataFrame, *, scale: float = 1.0) -> dict[str
     world.meet("evaluate")
     sys.stdout.write(f"evaluating on {test.height} trips\n")
     return {"rmse": error(model, test) * scale, "trips": test.height}
+
+
+def evaluate_anew(model: Line, test: pl.DataFrame) -> dict[str, float]:
+    return {"root_mean_square": error(model, test)}
 
 
 TRAINING = [
@@ -145,6 +150,41 @@ def test_a_gate_on_a_kpi_that_no_version_was_measured_by_is_not_about_models(tmp
         promoted(dev)
         train(fit={"slope": 2.0, "reads": "miles"})
         assert promoted(dev).champion.number == 2
+
+
+def test_a_metric_that_is_called_otherwise_now_does_not_open_its_gate(dev: Environment) -> None:
+    train()
+    promoted(dev)
+    renamed = scoring(evaluate_anew)
+    train(renamed, fit={"slope": 2.1})
+    with pytest.raises(GateClosed, match="rmse is missing"):
+        promoted(dev, renamed)
+
+
+def test_gates_that_are_all_about_something_else_promote_nothing(tmp_path: Path) -> None:
+    gates = {"training": {"rsme": {"better": "lower"}}}
+    with place(study(tmp_path, "fares"), Bucket.memory(), gates=gates) as dev:
+        train()
+        promoted(dev)
+        train(fit={"slope": 2.1})
+        with pytest.raises(GateClosed, match="rsme is missing"):
+            promoted(dev)
+
+
+def test_a_candidate_that_cannot_be_scored_itself_is_refused(dev: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    train()
+    promoted(dev)
+    train(fit={"slope": 2.0, "reads": "miles"})
+
+    def broken(*_: Any) -> Any:
+        raise ValueError("pickle data was truncated")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flavours, "load", broken)
+        with pytest.raises(GateClosed, match="version 2 cannot be scored"):
+            promoted(dev)
+    assert aliases(dev) == {"champion": 1}
+    assert promoted(dev, reason="I know").champion.number == 2
 
 
 def test_a_better_one_that_looks_worse_on_its_harder_test_set_is_promoted_and_a_rollback_restores(
@@ -370,7 +410,9 @@ def test_what_cannot_be_scored_again_is_compared_as_it_was_registered_and_that_i
     world.weather = 40
 
     scores = promoted(dev, declared).scores
-    assert scores == Scores(candidate.metrics, champion.metrics, "", why.format(run=candidate.tags["run"]))
+    assert scores
+    assert (scores.candidate, scores.champion, scores.on) == (candidate.metrics, champion.metrics, "")
+    assert scores.why_not == why.format(run=candidate.tags["run"])
     tags = Registry(dev).own("fare")[0].tags
     assert tags["promoted_why"] == f"not worse by the gates; {scores.why_not}: compared as each was registered"
     assert json.loads(tags["promoted_scores"])["why_not"] == scores.why_not

@@ -66,7 +66,7 @@ POWERS = [
     ("dev", "contents: read", "content: read", "deliver: has contents: None, and its steps need read"),
     ("dev", "contents: read", "content: read", "deliver: has content: read, and its steps need None"),
     ("dev", "id-token: write", "packages: write", "deliver: has id-token: None, and its steps need write"),
-    ("main", "checks: read", "statuses: read", "deliver: has checks: None, and its steps need read"),
+    ("main", "actions: read", "statuses: read", "deliver: has actions: None, and its steps need read"),
     ("main", "attestations: write", "actions: write", "release: has attestations: None, and its steps need write"),
     ("staging", "pull-requests: write", "issues: write", "deliver: has pull-requests: None, and its steps need write"),
     ("staging", "pull-requests: write", "pull-requests: all", "has pull-requests: all, and its steps need write"),
@@ -91,7 +91,7 @@ POWERS = [
     ("main", "environment: main", "environment: dev", "main.yml, deliver: acts in dev, and more starts it than a push"),
     ("main", r"branches: \[main\]", "branches: [main, dev]", "main.yml, deliver: acts in main, and more starts it"),
     ("main", r"branches: \[main\]", r"\g<0>\n  workflow_dispatch:", "main.yml, deliver: acts in main, and more starts"),
-    ("staging", r"\n +GH_TOKEN: .*", "", "deliver: nox -s promoted -- Dev asks GitHub without its token"),
+    ("staging", r"\n +GH_TOKEN: .*", "", "deliver: nox -s promoted -- dev asks GitHub without its token"),
     ("dev", r"MAINSTEM_IMAGE: .*", "GH_TOKEN: ${{ github.token }}", "nox -s deliver has no use for GitHub's token"),
 ]
 CHECKS = [
@@ -119,8 +119,8 @@ CHECKS = [
     ("checks", "name: Lint", "name: Pass", "2 jobs are called Pass"),
     ("checks", "pull_request:", "workflow_dispatch:", "checks.yml, pass: Pass does not run on what is to be merged"),
     ("dev", r"branches: \[dev\]", "branches: [main]", "dev.yml, dev: Dev does not run on what is to be merged"),
-    ("main", "promoted -- Gate", "promoted -- Dev", "main.yml, deliver: delivers what may not have been promoted"),
-    ("staging", "nox -s promoted -- Dev", "nox -s lint", "staging.yml, deliver: delivers what may not have been"),
+    ("main", "promoted -- staging", "promoted -- dev", "main.yml, deliver: delivers what may not have been promoted"),
+    ("staging", "nox -s promoted -- dev", "nox -s lint", "staging.yml, deliver: delivers what may not have been"),
 ]
 CHANGES = NAMES + POWERS + CHECKS
 OURS = [

@@ -17,7 +17,7 @@ ACTIONS = {
 # The sessions that ask GitHub, and no others, get its token.
 SESSIONS = {
     "gate": {"contents": READ, "pull-requests": WRITE},
-    "promoted": {"checks": READ},
+    "promoted": {"actions": READ, "contents": READ},
     "promotion": {"actions": READ, "contents": READ, "pull-requests": WRITE},
     "release": {"contents": WRITE},
     "review": {"contents": READ},

@@ -1,7 +1,4 @@
-"""What the sessions of noxfile.py ask GitHub for, through its command `gh` (https://cli.github.com).
-
-`gh` knows who you are and, in a checkout, which repository is meant; on GitHub, GH_TOKEN and GH_REPO say so.
-"""
+"""What the sessions of noxfile.py ask GitHub for: promotions, reviews, releases."""
 
 from __future__ import annotations
 
@@ -9,24 +6,19 @@ import argparse
 import io
 import json
 import os
-import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = "repos/{owner}/{repo}"  # gh fills in which
+from gh import REPOSITORY, Refused, api, gh, git
+
 KPIS = "kpis.json"
+BOT = "github-actions[bot]"
 MARK = "<!-- review of the promotion -->"
 LONGEST = 65_000  # characters that GitHub takes, and a few less
-WHERE = {"staging": "dev", "main": "staging"}  # what each branch is promoted from
-RULES = Path(__file__).parent / "rules"
-PLACES = {"settings": ("", "PATCH"), "workflows": ("/actions/permissions/workflow", "PUT")}
-
-
-class Refused(Exception):
-    """Something cannot be done, and the message says why."""
+PROMOTED_FROM = {"staging": "dev", "main": "staging"}
 
 
 def main() -> int:
@@ -45,10 +37,9 @@ def main() -> int:
     comment_ = declare(comment, "file")
     comment_.add_argument("--head", required=True)
     comment_.add_argument("--base", required=True)
-    declare(promoted, "check")
-    declare(promotion).add_argument("base", choices=WHERE)
+    declare(promoted).add_argument("head", choices=PROMOTED_FROM.values())
+    declare(promotion).add_argument("base", choices=PROMOTED_FROM)
     declare(release, "tag").add_argument("files", nargs="*")
-    declare(rules)
     asked = vars(parser.parse_args())
     try:
         asked.pop("function")(**asked)
@@ -59,45 +50,54 @@ def main() -> int:
 
 
 def baseline(file: str) -> None:
-    """Write the KPIs of the last release that has some; those of nothing before there is one."""
+    """Write the KPIs of the last release that main.yml has made; none before there is one."""
     found: dict[str, Any] = {"format": 1, "environment": "main", "release": "", "pipelines": {}}
-    for one in api(f"{REPOSITORY}/releases?per_page=100"):
-        asset = next((asset for asset in one["assets"] if asset["name"] == KPIS), None)
-        if asset and not one["draft"] and not one["prerelease"]:
-            where = f"{REPOSITORY}/releases/assets/{asset['id']}"
-            content = gh("api", "--header", "Accept: application/octet-stream", where)
-            found = json.loads(content) | {"release": one["tag_name"]}
-            break
+    if one := last_release():
+        asset = next(asset for asset in one["assets"] if asset["name"] == KPIS)
+        where = f"{REPOSITORY}/releases/assets/{asset['id']}"
+        content = gh("api", "--header", "Accept: application/octet-stream", where)
+        found = json.loads(content) | {"release": one["tag_name"]}
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     print(f"the last release with KPIs is {found['release'] or 'still to come'}")
 
 
 def comment(file: str, head: str, base: str) -> None:
-    """Put a page into the open pull request between two branches, instead of the one before."""
+    """Put a page into the open pull request between two branches, if it is about this commit."""
     pull = opened(head, base)
     if pull is None:
         print(f"no pull request from {head} to {base} is open: `nox -s promotion -- {base}`")
-        return
-    put_comment(pull["number"], Path(file).read_text(encoding="utf-8"))
-    print(f"the review is in {pull['html_url']}")
+    elif pull["head"]["sha"] != git("rev-parse", "HEAD"):
+        print(f"{pull['html_url']} is about a newer commit: it keeps its review")
+    else:
+        put_comment(pull["number"], Path(file).read_text(encoding="utf-8"))
+        print(f"the review is in {pull['html_url']}")
 
 
-def promoted(check: str) -> None:
-    """See that the newest commit is a merge, of one that has passed a check."""
+def promoted(head: str) -> None:
+    """See that the newest commit is the tip, and merges what was delivered from another branch."""
+    base = next(base for base, other in PROMOTED_FROM.items() if other == head)
+    if git("rev-parse", "HEAD") != api(f"{REPOSITORY}/git/ref/heads/{base}")["object"]["sha"]:
+        raise Refused(f"{base} has a newer commit by now: that one is delivered")
     parents = git("log", "-1", "--format=%P").split()
     if len(parents) != 2:
         raise Refused("the newest commit is no merge commit: promote with `nox -s promotion`")
-    found = api(f"{REPOSITORY}/commits/{parents[1]}/check-runs?check_name={check}&per_page=100")
-    runs = [one for one in found["check_runs"] if one["app"]["slug"] == "github-actions"]
-    if not any(one["conclusion"] == "success" for one in runs):
-        raise Refused(f"commit {parents[1][:12]}, which is merged here, has not passed {check}")
-    print(f"commit {parents[1][:12]} has passed {check}")
+    merged = parents[1]
+    run = delivery(head, merged)
+    if run is None:
+        raise Refused(f"commit {merged[:12]}, which is merged here, was not delivered to {head}")
+    release = last_release() if base == "main" else None
+    if release and release["published_at"] > run["run_started_at"]:
+        raise Refused(
+            f"{release['tag_name']} was released after {head} was compared with the one before: "
+            f"run {head}.yml of commit {merged[:12]} again, then this"
+        )
+    print(f"commit {merged[:12]} was delivered to {head}")
 
 
 def promotion(base: str) -> None:
     """Open the pull request that promotes a branch, with the review of what has run there."""
-    head = WHERE[base]
+    head = PROMOTED_FROM[base]
     compared = api(f"{REPOSITORY}/compare/{base}...{head}")
     if compared["ahead_by"] == 0:
         raise Refused(f"{head} has nothing that {base} has not")
@@ -123,61 +123,10 @@ def release(tag: str, files: list[str]) -> None:
             raise Refused(f"release {tag} is there already, of another commit: `git fetch --tags`")
         print(f"release {tag} is there already")
         return
-    notes = ("--title", tag, "--notes-file", "build/review.md")
-    print(
-        gh("release", "create", tag, *notes, "--target", commit, f"build/{KPIS}", *files)
-        .decode()
-        .strip()
-    )
-
-
-def rules() -> None:
-    """Apply .github/rules/: to the repository, its branches and tags, its environments."""
-    for file in sorted(RULES.glob("repository/*.json")):
-        path, method = PLACES[file.stem]
-        api(f"{REPOSITORY}{path}", method, json.loads(file.read_text(encoding="utf-8")))
-    known = {one["name"]: one["id"] for one in api(f"{REPOSITORY}/rulesets?per_page=100")}
-    for file in sorted(RULES.glob("refs/*.json")):
-        ruleset = json.loads(file.read_text(encoding="utf-8"))
-        number = known.get(ruleset["name"])
-        path = f"{REPOSITORY}/rulesets/{number}" if number else f"{REPOSITORY}/rulesets"
-        api(path, "PUT" if number else "POST", ruleset)
-        print(f"rules of {ruleset['name']}")
-    for file in sorted(RULES.glob("environments/*.json")):
-        put_environment(file.stem, json.loads(file.read_text(encoding="utf-8")))
-        print(f"environment {file.stem}")
-
-
-def put_environment(name: str, wanted: dict[str, Any]) -> None:
-    """Make an environment of GitHub: who approves, and the one branch that may deploy to it."""
-    reviewers = [reviewer(one) for one in owners()] if wanted.pop("reviewed") else []
-    api(f"{REPOSITORY}/environments/{name}", "PUT", wanted | {"reviewers": reviewers})
-    path = f"{REPOSITORY}/environments/{name}/deployment-branch-policies"
-    there = api(path)["branch_policies"]
-    for other in there:
-        if (other["name"], other.get("type", "branch")) != (name, "branch"):
-            api(f"{path}/{other['id']}", "DELETE")
-    if not any((one["name"], one.get("type", "branch")) == (name, "branch") for one in there):
-        api(path, "POST", {"name": name, "type": "branch"})
-
-
-def owners() -> Iterator[str]:
-    """Who reviews everything: the owners of `*` in CODEOWNERS."""
-    for line in (Path(__file__).parent / "CODEOWNERS").read_text(encoding="utf-8").splitlines():
-        words = line.split()
-        if words and words[0] == "*":
-            yield from (word.removeprefix("@") for word in words[1:])
-
-
-def reviewer(name: str) -> dict[str, Any]:
-    """A user or an organisation's team, as environments name their reviewers."""
-    organisation, _, team = name.partition("/")
-    if team:
-        return {"type": "Team", "id": api(f"orgs/{organisation}/teams/{team}")["id"]}
-    found = api(f"users/{name}")
-    if found["type"] != "User":
-        raise Refused(f"@{name} in CODEOWNERS is an organisation: write a user, or @{name}/TEAM")
-    return {"type": "User", "id": found["id"]}
+    notes = Path("build/notes.md")
+    notes.write_text(shortened(Path("build/review.md").read_text(encoding="utf-8")), "utf-8")
+    options = ("--title", tag, "--notes-file", str(notes), "--target", commit)
+    print(gh("release", "create", tag, *options, f"build/{KPIS}", *files).decode().strip())
 
 
 def opened(head: str, base: str) -> dict[str, Any] | None:
@@ -192,55 +141,62 @@ def opened(head: str, base: str) -> dict[str, Any] | None:
 
 def put_comment(number: int, page: str) -> None:
     """Put a page into a pull request, instead of the one before."""
-    body = f"{MARK}\n{page}"
-    if len(body) > LONGEST:
-        body = f"{body[:LONGEST]}\n\n... the rest is in the summary of the run."
+    body = f"{MARK}\n{shortened(page)}"
     comments = api(f"{REPOSITORY}/issues/{number}/comments?per_page=100")
     # Anybody may write a comment that looks like ours, and change it later.
-    me = "github-actions[bot]" if os.environ.get("GITHUB_ACTIONS") else api("user")["login"]
-    own = (one for one in comments if one["user"]["login"] == me)
-    mine = next((one["id"] for one in own if one["body"].startswith(MARK)), None)
-    if mine:
-        api(f"{REPOSITORY}/issues/comments/{mine}", "PATCH", {"body": body})
+    us = {BOT} if os.environ.get("GITHUB_ACTIONS") else {BOT, api("user")["login"]}
+    ours = [one["id"] for one in comments if one["user"]["login"] in us and MARK in one["body"]]
+    if ours:
+        api(f"{REPOSITORY}/issues/comments/{ours[0]}", "PATCH", {"body": body})
     else:
         api(f"{REPOSITORY}/issues/{number}/comments", "POST", {"body": body})
 
 
+def shortened(page: str) -> str:
+    """A page as long as GitHub takes it."""
+    return (
+        page if len(page) <= LONGEST else f"{page[:LONGEST]}\n\n... and more, in the run's summary."
+    )
+
+
 def reviewed(branch: str, commit: str) -> str:
-    """The review that the last run on a branch has left of a commit; nothing where there is none."""
-    runs = api(f"{REPOSITORY}/actions/workflows/{branch}.yml/runs?branch={branch}&event=push")
-    for run in (one for one in runs["workflow_runs"] if one["head_sha"] == commit):
-        for artifact in api(f"{REPOSITORY}/actions/runs/{run['id']}/artifacts")["artifacts"]:
-            if artifact["name"] == "review" and not artifact["expired"]:
-                content = gh("api", f"{REPOSITORY}/actions/artifacts/{artifact['id']}/zip")
-                with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                    return archive.read("review.md").decode()
+    """The review that the last run on a branch has left of a commit; nothing if there is none."""
+    found = []
+    for run in runs_of(branch, commit):
+        artifacts = api(f"{REPOSITORY}/actions/runs/{run['id']}/artifacts?name=review")["artifacts"]
+        found += [one for one in artifacts if not one["expired"]]
+    for artifact in sorted(found, key=lambda one: str(one["created_at"]), reverse=True):
+        content = gh("api", f"{REPOSITORY}/actions/artifacts/{artifact['id']}/zip")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if "review.md" in archive.namelist():  # the run may have failed before
+                return archive.read("review.md").decode()
     return ""
 
 
-def api(path: str, method: str = "GET", fields: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
-    """What GitHub's REST API answers (https://docs.github.com/rest)."""
-    body = () if fields is None else ("--input", "-")
-    answer = gh("api", "--method", method, path, *body, given=json.dumps(fields or {}))
-    return json.loads(answer) if answer.strip() else None
+def delivery(branch: str, commit: str) -> dict[str, Any] | None:
+    """The run that has delivered a commit of a branch: not skipped, as without the cloud."""
+    for run in runs_of(branch, commit):
+        jobs = api(f"{REPOSITORY}/actions/runs/{run['id']}/jobs")["jobs"]
+        if any((job["name"], job["conclusion"]) == ("Deliver", "success") for job in jobs):
+            return run
+    return None
 
 
-def gh(*arguments: str, given: str = "") -> bytes:
-    """What `gh` prints; raises Refused with what it says where it fails."""
-    command = ["gh", *arguments]
-    try:
-        done = subprocess.run(command, input=given.encode(), capture_output=True, check=False)  # noqa: S603
-    except FileNotFoundError:
-        raise Refused("gh, which asks GitHub, is not here: https://cli.github.com") from None
-    if done.returncode != 0:
-        raise Refused(f"gh {arguments[0]} failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+def runs_of(branch: str, commit: str) -> list[dict[str, Any]]:
+    """The runs of a branch's workflow on a commit that was pushed there."""
+    query = f"branch={branch}&event=push&head_sha={commit}"
+    found = api(f"{REPOSITORY}/actions/workflows/{branch}.yml/runs?{query}")
+    return list(found["workflow_runs"])
 
 
-def git(*arguments: str) -> str:
-    """What git says of this checkout."""
-    command = ["git", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+def last_release() -> dict[str, Any] | None:
+    """The last release with KPIs that a workflow has made: what people upload decides nothing."""
+    for one in api(f"{REPOSITORY}/releases?per_page=100"):
+        files = {asset["name"]: asset["uploader"]["login"] for asset in one["assets"]}
+        is_whole = not one["draft"] and not one["prerelease"]
+        if is_whole and one["author"]["login"] == BOT and files.get(KPIS) == BOT:
+            return dict(one)
+    return None
 
 
 if __name__ == "__main__":

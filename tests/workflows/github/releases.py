@@ -63,7 +63,7 @@ def create_release(state: State, call: Call) -> Answer:
     defaults = {"target_commitish": state.settings["default_branch"], "name": tag, "body": ""}
     release = {"id": key, "draft": False, "prerelease": False, "assets": [], **defaults, **call.body}
     release |= {"url": f"{state.api}/releases/{key}", "html_url": f"{state.page}/releases/tag/{tag}"}
-    release |= {"assets_url": f"{state.api}/releases/{key}/assets", "created_at": now()}
+    release |= {"assets_url": f"{state.api}/releases/{key}/assets", "created_at": now(), "published_at": now()}
     release |= {"author": ADA if call.permissions is None else BOT}
     release["upload_url"] = f"{state.api}/releases/{key}/assets{{?name,label}}"
     _publish(state, release)
@@ -80,7 +80,7 @@ def upload_asset(state: State, call: Call, key: str) -> Answer:
     number = next(state.numbers)
     state.assets[number] = call.content
     asset = {"id": number, "name": name, "state": "uploaded", "size": len(call.content)}
-    asset |= {"url": f"{state.api}/releases/assets/{number}"}
+    asset |= {"url": f"{state.api}/releases/assets/{number}", "uploader": ADA if call.permissions is None else BOT}
     asset |= {"browser_download_url": f"{release['html_url'].replace('/tag/', '/download/')}/{name}"}
     release["assets"].append(asset)
     return Answer(201, asset)

@@ -45,6 +45,13 @@ def list_runs_of_workflow(state: State, call: Call, file: str) -> dict[str, Any]
     return _listed(call, runs)
 
 
+@route("GET", "actions/runs/{number}/jobs", READ)
+def list_jobs_of_run(state: State, call: Call, number: str) -> dict[str, Any]:
+    page = f"{state.page}/actions/runs/{number}/"
+    found = [one for one in state.check_runs if one["html_url"].startswith(page)]
+    return {"total_count": len(found), "jobs": found}
+
+
 @route("GET", "actions/runs/{number}/artifacts", READ)
 def list_artifacts_of_run(state: State, call: Call, number: str) -> dict[str, Any]:
     found = [one for one in state.artifacts.values() if str(one["workflow_run"]["id"]) == number]
@@ -84,7 +91,7 @@ def record(state: State, run: Run) -> None:
     entry = {"id": run.id, "path": run.workflow, "event": run.event.name, "head_sha": run.event.checked}
     entry |= {"name": run.name, "status": "completed", "conclusion": run.conclusion, "html_url": page}
     entry |= {"head_branch": run.event.head or run.event.short_ref, "run_number": run.id, "run_attempt": 1}
-    entry |= {"created_at": now(), "updated_at": now(), "is_branch": is_branch}
+    entry |= {"created_at": now(), "run_started_at": now(), "updated_at": now(), "is_branch": is_branch}
     state.runs.append(entry)
     for job in run.checks:
         key = next(state.numbers)
@@ -94,7 +101,7 @@ def record(state: State, run: Run) -> None:
         state.check_runs.append(check)
     for name, folder in run.artifacts.items():
         key = next(state.numbers)
-        artifact: dict[str, Any] = {"id": key, "name": name, "expired": False, "folder": folder}
+        artifact: dict[str, Any] = {"id": key, "name": name, "expired": False, "folder": folder, "created_at": now()}
         artifact |= {"archive_download_url": f"{state.api}/actions/artifacts/{key}/zip"}
         state.artifacts[key] = artifact | {"workflow_run": {"id": run.id, "head_sha": run.event.checked}}
 

@@ -22,6 +22,7 @@ __all__ = [
     "Schema",
     "Step",
     "Written",
+    "always_read",
     "ask_of",
     "check_needs",
     "dated",
@@ -30,6 +31,7 @@ __all__ = [
     "estimated",
     "filled_in",
     "gated",
+    "is_always_read",
     "is_dated",
     "is_gated",
     "kind_of",
@@ -133,6 +135,12 @@ def volatile(function: _F) -> _F:
     return function
 
 
+def always_read(function: _F) -> _F:
+    """Mark a volatile step that `--frozen` does not leave out: what it found last time is no use."""
+    setattr(function, _ALWAYS, True)
+    return volatile(function)
+
+
 def effect(ask: Ask) -> Callable[[_F], _F]:
     """Mark a step that writes to the world and takes a `label` to leave there.
 
@@ -209,6 +217,7 @@ _STORES = "mainstem_stores"
 _DATED = "mainstem_dated"
 _ESTIMATE = "mainstem_estimate"
 _GATED = "mainstem_gated"
+_ALWAYS = "mainstem_always"
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:
@@ -250,6 +259,11 @@ def is_dated(function: Callable[..., Any], package: Path, kwargs: Mapping[str, A
     """Whether the data date counts for a function that is given it."""
     when: Callable[[Path, Mapping[str, Any]], bool] | None = getattr(function, _DATED, None)
     return when is None or when(package, kwargs)
+
+
+def is_always_read(function: Callable[..., Any]) -> bool:
+    """Whether a volatile step runs with `--frozen` as well."""
+    return hasattr(function, _ALWAYS)
 
 
 def is_gated(function: Callable[..., Any]) -> bool:

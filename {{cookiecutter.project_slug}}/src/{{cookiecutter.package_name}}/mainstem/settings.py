@@ -251,6 +251,10 @@ def _models(tables: Mapping[str, Any]) -> Iterator[_Fault]:
         for metric, gate in _items(metrics):
             if isinstance(gate, dict) and "better" not in gate:
                 yield ("gates", pipeline, metric), f'gates.{pipeline}.{metric} has no \'better\': "lower" or "higher"'
+            tolerance = gate.get("tolerance", 0) if isinstance(gate, dict) else 0
+            if isinstance(tolerance, int | float) and not 0 <= tolerance < float("inf"):
+                what = f"tolerance = {tolerance}: a share of the older value is meant, such as 0.02"
+                yield ("gates", pipeline, metric), f"gates.{pipeline}.{metric}.{what}"
 
 
 def _schedules(tables: Mapping[str, Any]) -> Iterator[_Fault]:

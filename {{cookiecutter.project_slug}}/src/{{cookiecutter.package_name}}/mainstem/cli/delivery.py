@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from ..errors import SettingsError
 from ..kpis.published import REGISTER, records_of
 from ..records import visible
 from . import engines, running
@@ -16,8 +18,14 @@ def deliver(session: Session) -> dict[str, Any]:
     """Run every pipeline, in the order of pipelines.py, each on its engine; in production, let models follow.
 
     A pipeline of Airflow, which begins its runs itself, runs here: whichever engine executes them, the same steps
-    give the same datasets.
+    give the same datasets. Raises SettingsError where a machine of GitHub's would be all that keeps them.
     """
+    bucket = session.environment.bucket
+    if os.environ.get("GITHUB_ACTIONS") == "true" and bucket.is_stand_in and not os.environ.get("MAINSTEM_STORAGE"):
+        raise SettingsError(
+            f'{session.environment.name}.storage = "local" in environments.toml: what is delivered to a folder of this '
+            'machine is gone with it; set storage = "gcs"'
+        )
     told: dict[str, Any] = {}
     for name in session.pipelines:
         session.options.pipeline = name

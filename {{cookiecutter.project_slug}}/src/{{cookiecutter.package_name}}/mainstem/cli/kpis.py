@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..credentials import redacted
 from ..display import review as reviews
 from ..display.graph import mermaid, nodes_of
 from ..display.kpis import Line, lines_of, number, table
 from ..display.text import columns
-from ..errors import DatasetError, GateClosed, SettingsError, near
+from ..errors import GateClosed, SettingsError, near
 from ..kpis.published import Document, PipelineFacts, document, facts, read_document
 from ..plan import freeze
 from ..records import shown
@@ -35,7 +35,7 @@ def log(session: Session) -> Document:
     file: Path | None = session.options.output
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        file.write_text(redacted(json.dumps(found, ensure_ascii=False, indent=2)) + "\n", encoding="utf-8")
     session.show((text, found))
     return found
 
@@ -61,13 +61,14 @@ def review(session: Session) -> dict[str, str]:
     found, baseline, lines = _compared(session)
     plans = [freeze(name, session.pipelines, session.environment) for name in session.pipelines]
     graphs = [(plan.pipeline, mermaid(nodes_of(plan))) for plan in plans]
-    title = asked.title or f"{found['project']} in {session.environment.title}"
+    commit = session.environment.checkout.commit
+    title = asked.title or f"{found['project']} in {session.environment.title}, commit {commit[:12]}"
     page = reviews.review(title, found, baseline, lines, graphs)
     if asked.output is None:
         session.show((page, None))
         return {"markdown": page}
     asked.output.parent.mkdir(parents=True, exist_ok=True)
-    asked.output.write_text(page, encoding="utf-8")
+    asked.output.write_text(redacted(page), encoding="utf-8")
     session.say(f"the review is in {asked.output}")
     return {"file": str(asked.output), "markdown": page}
 
@@ -80,6 +81,8 @@ def _compared(session: Session) -> tuple[Document, Document, list[Line]]:
     found = document(here, session.pipelines)
     file: Path | None = session.options.baseline
     baseline = read_document(file) if file else _before(session, found)
+    if file and baseline.get("project", found["project"]) != found["project"]:
+        raise SettingsError(f"{file} has the KPIs of project {baseline['project']}, and this is {found['project']}")
     kpis: Mapping[str, Mapping[str, float]] = {name: one["kpis"] for name, one in baseline["pipelines"].items()}
     return found, baseline, list(lines_of(found, kpis, here.settings.gates))
 
@@ -91,9 +94,8 @@ def _before(session: Session, found: Document) -> Document:
     for name, one in found["pipelines"].items():
         state, _ = shown(here.bucket, name)
         before = [number for number in state.view_times() if number < one["view"]]
-        with suppress(DatasetError):  # damaged, or left to gc
-            if before:
-                older[name] = facts(here, state, state.view(max(before)))
+        if before:
+            older[name] = facts(here, state, state.view(max(before)))
     return {**found, "pipelines": older}
 
 

@@ -45,7 +45,7 @@ class Line:
 
 def lines_of(found: Document, baseline: Mapping[str, Mapping[str, float]], gates: Gates) -> Iterator[Line]:
     """Each KPI there is, was, or that a gate asks for, pipeline by pipeline."""
-    for pipeline in {**found["pipelines"], **gates}:
+    for pipeline in {**found["pipelines"], **gates, **baseline}:
         facts, own = found["pipelines"].get(pipeline), gates.get(pipeline, {})
         new, old = facts["kpis"] if facts else {}, baseline.get(pipeline, {})
         for kpi in {**own, **new, **old}:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
+from ..kpis.gates import rule
 from ..kpis.published import Document, PipelineFacts
 from .kpis import Line, number
 from .text import cell
 
 __all__ = ["review"]
 
-_LINES = 80  # of one file's changes
+_LINES, _WIDTH = 80, 200  # of one file's changes
+# What Markdown and GitHub would read within a name: markup, links, mentions, numbers of issues.
+_ENTITIES = {ord(one): f"&#{ord(one)};" for one in "&<>\\`*_[]()!~:@#|"}
 
 
 def review(
@@ -20,10 +23,17 @@ def review(
     """A document beside an older one, with `lines` of KPIs and the graph of each pipeline in Mermaid's words."""
     old = baseline["pipelines"]
     release = (baseline["release"] or "the view before") if old else ""
-    parts = [f"## {title}", _verdict(lines, release), *_kpis(lines, found["environment"], release)]
-    changes = [*_changed_schemas(found, baseline), *_changed_files(found, baseline)] if old else []
+    parts = [
+        f"## {cell(title, 200).translate(_ENTITIES)}",
+        _verdict(lines, release),
+        *_kpis(lines, found["environment"], release),
+    ]
+    changes = [*_changed_gates(lines, baseline), *_changed_schemas(found, baseline), *_changed_files(found, baseline)]
     if old:
-        parts += ["### What changed", *(changes or [f"No SQL, no script and no column differs from {_code(release)}."])]
+        parts += [
+            "### What changed",
+            *(changes or [f"No gate, no SQL, no script and no column differs from {_code(release)}."]),
+        ]
     parts += [*_models(found), *_runs(found)]
     parts += [_folded(f"The graph of {_code(name)}", f"```mermaid\n{graph}\n```") for name, graph in graphs]
     return "\n\n".join(parts) + "\n"
@@ -39,7 +49,11 @@ def _verdict(lines: Sequence[Line], release: str) -> str:
         return "No gate decides: `environments.toml` has no `[gates.PIPELINE]`."
     if not release:
         return "There is nothing to compare with yet, so every gate is open."
-    return f"✅ **Good enough:** no KPI is worse than in {_code(release)} by more than the gates allow."
+    new = [_code(f"{one.pipeline}.{one.kpi}") for one in lines if one.gate and one.baseline is None]
+    if len(new) == sum(one.gate is not None for one in lines):
+        return f"The gates have nothing to compare with, as {_code(release)} had none of these KPIs: {', '.join(new)}."
+    more = f" Not compared, as {_code(release)} had no such KPI: {', '.join(new)}." if new else ""
+    return f"✅ **Good enough:** no KPI is worse than in {_code(release)} by more than the gates allow.{more}"
 
 
 def _kpis(lines: Sequence[Line], here: str, release: str) -> Iterator[str]:
@@ -48,15 +62,30 @@ def _kpis(lines: Sequence[Line], here: str, release: str) -> Iterator[str]:
         return
     rows = [["KPI", here, _code(release), "change", "gate", ""], ["---", "---:", "---:", "---:", "---", "---"]]
     for one in lines:
-        mark = ("❌ worse" if one.verdict else "✅") if one.gate and release else ""
+        mark = ("❌ worse" if one.verdict else "new" if one.baseline is None else "✅") if one.gate and release else ""
         name = _code(f"{one.pipeline}.{one.kpi}")
         rows.append([name, number(one.value), number(one.baseline), one.change, one.rule, mark])
     shown = range(6) if release else (0, 1, 4)
     yield "\n".join(f"| {' | '.join(row[index] for index in shown)} |" for row in rows)
 
 
+def _changed_gates(lines: Sequence[Line], baseline: Document) -> Iterator[str]:
+    """Gates that are not as the release had them: who changes one decides what is good enough."""
+    now = {(one.pipeline, one.kpi): rule(one.gate) for one in lines if one.gate}
+    was = {(name, kpi): rule(gate) for name, one in baseline["pipelines"].items() for kpi, gate in one["gates"].items()}
+    changed = [one for one in {**was, **now} if was.get(one) != now.get(one)]
+    told = (f"- {_code('.'.join(one))}: {now.get(one, 'none')}, before {was.get(one, 'none')}" for one in changed)
+    if changed:
+        yield "\n".join(["**Gates**", "", *told])
+
+
 def _changed_schemas(found: Document, baseline: Document) -> Iterator[str]:
-    lines = []
+    one, other = found["pipelines"], baseline["pipelines"]
+    lines = [
+        f"- pipeline {_code(name)} is {'new' if name in one else 'gone'}"
+        for name in {**other, **one}
+        if (name in one) != (name in other)
+    ]
     for pipeline, new, old in _pairs(found, baseline):
         for dataset in {**old["schemas"], **new["schemas"]}:
             was, now = old["schemas"].get(dataset), new["schemas"].get(dataset)
@@ -80,16 +109,26 @@ def _columns(was: dict[str, str], now: dict[str, str]) -> Iterator[str]:
 
 
 def _changed_files(found: Document, baseline: Document) -> Iterator[str]:
-    was = {name: text for facts in baseline["pipelines"].values() for name, text in facts["files"].items()}
-    now = {name: text for facts in found["pipelines"].values() for name, text in facts["files"].items()}
-    for name in sorted(was.keys() | now.keys()):
-        before, after = was.get(name, "").splitlines(), now.get(name, "").splitlines()
-        lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-        if lines:
-            how = "is new" if name not in was else "is not used any more" if name not in now else "changed"
-            more = [f"... and {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
-            text = "\n".join([*lines[:_LINES], *more]).replace("```", "'''")
-            yield _folded(f"{_code(name)} {how}", f"```diff\n{text}\n```")
+    (was, before), (now, after) = (_named(one) for one in (baseline, found))
+    for name in sorted({**was, **now}):
+        if was.get(name) == now.get(name):
+            continue
+        how = "is new" if name not in was else "is not used any more" if name not in now else "changed"
+        if (name in was and name not in before) or (name in now and name not in after):
+            yield f"{_code(name)} {how}; its text is not here."
+            continue
+        old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
+        lines = [line[:_WIDTH] for line in difflib.unified_diff(old, new, lineterm="", n=2)][2:]
+        more = [f"... and {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
+        text = "\n".join([*lines[:_LINES], *more]).replace("```", "'''")
+        yield _folded(f"{_code(name)} {how}", f"```diff\n{text}\n```")
+
+
+def _named(document: Document) -> tuple[dict[str, str], dict[str, str]]:
+    """The files that steps name: their digests, and their texts as far as they are known."""
+    every = document["pipelines"].values()
+    digests = {name: digest for facts in every for name, digest in facts["files"].items()}
+    return digests, {name: text for facts in every for name, text in facts["texts"].items()}
 
 
 def _models(found: Document) -> Iterator[str]:
@@ -122,6 +161,6 @@ def _folded(summary: str, text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """A name that nothing in it is read as Markdown, as HTML or as the mention of a person."""
-    shown = cell(text, 80).replace("`", "'").replace("|", "\\|")
-    return f"<code>{shown.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</code>" if shown else ""
+    """A name, in which nothing is read as Markdown, as HTML, or as the mention of a person."""
+    shown = cell(text, 80).translate(_ENTITIES)
+    return f"<code>{shown}</code>" if shown else ""

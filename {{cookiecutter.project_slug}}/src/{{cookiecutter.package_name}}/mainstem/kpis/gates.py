@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["Gate", "against", "rule", "worse"]
+__all__ = ["Gate", "against", "faults", "rule", "worse"]
 
 Gate = Mapping[str, Any]
 """`better`, "lower" or "higher", and `tolerance`, a share of the older value (0.02 is 2%)."""
@@ -26,6 +26,17 @@ def worse(name: str, gate: Gate, new: float | None, old: float | None) -> str:
     loss = new - old if gate["better"] == "lower" else old - new
     is_worse = loss > float(gate.get("tolerance", 0.0)) * abs(old)
     return f"{name} is {new:.6g}, not {old:.6g} ({rule(gate)})" if is_worse else ""
+
+
+def faults(name: str, gate: Any) -> Iterator[str]:
+    """What is wrong with a gate as it is written."""
+    known = gate if isinstance(gate, Mapping) else {}
+    if known.get("better") not in ("lower", "higher") or known.keys() - {"better", "tolerance"}:
+        yield f"gate {name!r} is {gate!r}: write {{'better': 'lower' or 'higher', 'tolerance': 0.02}}"
+        return
+    tolerance = known.get("tolerance", 0.0)
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
+        yield f"gate {name!r} has the tolerance {tolerance!r}: write a share of the older value, such as 0.02"
 
 
 def rule(gate: Gate) -> str:

@@ -12,9 +12,9 @@ import polars as pl
 
 from ..environments import Environment, current
 from ..errors import DatasetError, GateClosed, SettingsError
-from ..pipeline import Label, gated, needs, volatile
+from ..pipeline import Label, always_read, gated, needs
 from ..records import shown
-from .gates import Gate, against
+from .gates import Gate, against, faults
 from .published import kpis_of
 
 __all__ = ["compare", "gates", "latest", "log_metrics"]
@@ -37,7 +37,7 @@ def log_metrics(*found: pl.LazyFrame | object) -> dict[str, float]:
     return kpis
 
 
-@volatile
+@always_read
 def latest(*, label: Label) -> dict[str, float]:
     """Hand over the KPIs of the last run that was published here; none before the first."""
     state, view = shown(current().bucket, label.pipeline)
@@ -57,11 +57,14 @@ def compare(kpis: Mapping[str, float], baseline: Mapping[str, float]) -> pl.Data
 
 
 def _has_gates(_: Environment, kwargs: Mapping[str, Any]) -> None:
-    if not kwargs.get("gates"):
+    found = kwargs.get("gates")
+    if not found or not isinstance(found, Mapping):
         raise SettingsError(
             "a step of kpis.gates has nothing to decide by: write [gates.PIPELINE] into environments.toml, "
             "or gates into its kwargs"
         )
+    if wrong := [said for name, gate in found.items() for said in faults(name, gate)]:
+        raise SettingsError("\n".join(wrong))
 
 
 @needs(_has_gates)

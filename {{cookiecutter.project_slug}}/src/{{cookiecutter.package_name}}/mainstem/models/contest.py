@@ -32,18 +32,22 @@ class Scores:
     """What is compared of two versions.
 
     The numbers of both `on` the same datasets or, where `why_not` says what is in the way of that, those that each was
-    registered with.
+    registered with. `is_broken` is a candidate that its own test cannot score; `names` are what was registered.
     """
 
     candidate: dict[str, float]
     champion: dict[str, float]
     on: str = ""
     why_not: str = ""
+    is_broken: bool = False
+    names: tuple[str, ...] = ()
 
     def worse(self, gates: Mapping[str, Gate]) -> list[str]:
-        """What the gates find worse in the candidate; one on a KPI that neither was measured by is not about models."""
-        own = {name: gate for name, gate in gates.items() if name in {**self.candidate, **self.champion}}
-        return against(own, self.candidate, self.champion)
+        """What speaks against the candidate; a gate on what neither was measured by is about something else."""
+        known = {*self.candidate, *self.champion, *self.names}
+        own = {name: gate for name, gate in gates.items() if name in known} or gates
+        broken = [self.why_not] if self.is_broken else []
+        return broken + against(own, self.candidate, self.champion)
 
     @property
     def basis(self) -> str:
@@ -73,11 +77,16 @@ def contest(registry: Registry, pipelines: Pipelines, candidate: Version, champi
     What is in the way of that is told. Raises Unavailable where a service does not answer, DefectsFound where the
     pipeline has defects.
     """
+    names, is_scored = tuple({**candidate.metrics, **champion.metrics}), False
     try:
         test = _test_of(registry, pipelines, candidate)
-        return Scores(_scored(registry, test, candidate), _scored(registry, test, champion), test.on)
+        own = _scored(registry, test, candidate)
+        is_scored = True
+        return Scores(own, _scored(registry, test, champion), test.on, names=names)
     except (_NotScored, DatasetError) as error:
-        return Scores(candidate.metrics, champion.metrics, why_not=str(error))
+        cause = error.__cause__  # of a model or a step that fails; a dataset may be gone for good reasons
+        is_broken = not is_scored and cause is not None and not isinstance(cause, DatasetError)
+        return Scores(candidate.metrics, champion.metrics, "", str(error), is_broken, names)
 
 
 def _test_of(registry: Registry, pipelines: Pipelines, version: Version) -> _Test:

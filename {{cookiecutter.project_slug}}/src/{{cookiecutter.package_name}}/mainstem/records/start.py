@@ -23,6 +23,7 @@ from ..databases.patterns import is_many
 from ..databases.sources import newest_source
 from ..environments import Environment
 from ..errors import DatasetError
+from ..pipeline import is_always_read
 from ..plan import Plan, PlannedStep
 from .documents import Pin, Record, Records, Start, View
 from .state import State, readable_record, visible
@@ -195,7 +196,7 @@ def _must_run(step: PlannedStep, situation: Situation, request: Request) -> list
     """Why a step runs whatever its key: empty when the key decides."""
     if step.kind == "effect":
         return ["it writes to the world, and asks there first"]
-    if step.kind == "volatile" and not request.frozen:
+    if step.kind == "volatile" and (not request.frozen or is_always_read(step.function)):
         return ["it reads the world"]
     if step.name in request.again:
         return ["asked for"]
