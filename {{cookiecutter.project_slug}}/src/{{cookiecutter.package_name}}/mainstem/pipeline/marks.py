@@ -1,27 +1,17 @@
-"""What a step is: the dict that a data scientist declares, and the marks of steps that do I/O."""
+"""The marks of steps that do I/O: functions of the runtime, or of a project, that are more than pure."""
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .declared import Ask, Kind
+from .signatures import signature_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import polars as pl
-
 __all__ = [
-    "Ask",
-    "Kind",
-    "Label",
-    "Pipeline",
-    "Schema",
-    "Step",
-    "Written",
     "always_read",
     "ask_of",
     "check_needs",
@@ -37,96 +27,11 @@ __all__ = [
     "kind_of",
     "needs",
     "reads_sources",
-    "signature_of",
     "stores_itself",
     "volatile",
 ]
 
-
-class _Required(TypedDict):
-    function: Callable[..., Any]
-    inputs: list[str]
-    outputs: list[str]
-    kwargs: dict[str, Any]
-
-
-class Resources(TypedDict, total=False):
-    """What an engine reserves for a step: cores, memory such as "16Gi", and GPUs of a type that Google Cloud names."""
-
-    cpu: float
-    memory: str
-    gpu: int
-    gpu_type: str
-
-
-class Schema(TypedDict, total=False):
-    """What must be true of a table: types of columns, a dict or a `pl.Schema`, and rules by name.
-
-    A rule is a condition that must be true in each row; null is not true. Rows that break one fail
-    the step, or go to the output that `rejects` names, with their `reasons`; the function does not
-    return that output.
-    """
-
-    columns: Mapping[str, Any]
-    rules: Mapping[str, pl.Expr]
-    rejects: str
-
-
-class Step(_Required, total=False):
-    """One step, as a data scientist declares it.
-
-    `name` is by default the function's. `retries` counts further attempts after a failure. An
-    attempt that has a `timeout` (in seconds) runs in a process of its own and is ended then; a
-    bucket in memory belongs to one process, so there the step stays in it, whatever its time. The
-    memory in `resources` is the step's own while it runs: another waits until there is room.
-    `schema` says what must be true of an output that is a table:
-
-        "outputs": ["clean", "bad_trips"],
-        "schema": {"clean": {"columns": {"fare": pl.Float64, "zone": pl.Int64},
-                             "rules": {"the fare is positive": pl.col("fare") > 0},
-                             "rejects": "bad_trips"}}
-    """
-
-    name: str
-    resources: Resources
-    retries: int
-    timeout: float
-    schema: dict[str, Schema]
-
-
-Pipeline = list[Step]
-Kind = Literal["plain", "volatile", "effect"]
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a step leaves in the world, so that a later attempt knows what is there.
-
-    `run` and `started` (the store's time, ISO 8601) say which run of `pipeline` wrote, `key` with what its `step` did.
-    """
-
-    run: str
-    started: str
-    key: str
-    pipeline: str
-    step: str = ""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What an effect finds in the world: the label there, and what the step that wrote it returned."""
-
-    label: Label
-    value: Any
-
-
-class Ask(Protocol):
-    """Tells what an effect finds in the world, given the kwargs of its step."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Written | None:
-        """What is written there, or None."""
-        ...
 
 
 def volatile(function: _F) -> _F:
@@ -275,32 +180,3 @@ def ask_of(function: Callable[..., Any]) -> Ask:
     """What tells whether the world holds an effect already."""
     ask: Ask = getattr(function, _ASK)
     return ask
-
-
-@lru_cache(maxsize=4096)
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """A function's signature, each annotation evaluated where it can be, else as text.
-
-    Raises TypeError or ValueError for what does not tell its parameters, as some builtins.
-    """
-    if sys.version_info >= (3, 14):  # from there on no annotation is text, and one that fails may raise
-        from annotationlib import Format
-
-        found = inspect.signature(function, annotation_format=Format.FORWARDREF)
-    else:
-        found = inspect.signature(function)
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    parameters = [one.replace(annotation=_evaluated(one.annotation, names)) for one in found.parameters.values()]
-    returned = function if isinstance(function, type) else _evaluated(found.return_annotation, names)
-    return found.replace(parameters=parameters, return_annotation=returned)
-
-
-def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
-    found = getattr(annotation, "__forward_arg__", annotation)
-    for _ in range(2):  # quotes within what is text already
-        if isinstance(found, str):
-            try:
-                found = eval(found, names)  # noqa: S307 - the project's own code, as inspect evaluates it
-            except Exception:  # noqa: BLE001 - it may raise anything, and is read as text then
-                return found
-    return found

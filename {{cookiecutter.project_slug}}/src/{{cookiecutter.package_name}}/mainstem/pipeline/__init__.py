@@ -1,0 +1,52 @@
+"""What a step is, declared as a dict, and the marks of steps that do I/O."""
+
+from .declared import Ask, Kind, Label, Pipeline, Resources, Schema, Step, Written
+from .marks import (
+    always_read,
+    ask_of,
+    check_needs,
+    dated,
+    effect,
+    estimate_of,
+    estimated,
+    filled_in,
+    gated,
+    is_always_read,
+    is_dated,
+    is_gated,
+    kind_of,
+    needs,
+    reads_sources,
+    stores_itself,
+    volatile,
+)
+from .signatures import signature_of
+
+__all__ = [
+    "Ask",
+    "Kind",
+    "Label",
+    "Pipeline",
+    "Resources",
+    "Schema",
+    "Step",
+    "Written",
+    "always_read",
+    "ask_of",
+    "check_needs",
+    "dated",
+    "effect",
+    "estimate_of",
+    "estimated",
+    "filled_in",
+    "gated",
+    "is_always_read",
+    "is_dated",
+    "is_gated",
+    "kind_of",
+    "needs",
+    "reads_sources",
+    "signature_of",
+    "stores_itself",
+    "volatile",
+]
