@@ -184,6 +184,29 @@ def test_changes_go_to_production_but_for_a_worse_one(delivering: Repository) ->
     assert champion(repository) == 1
 
 
+def test_a_review_replaces_the_one_before_and_is_about_the_newest_commit(repository: Repository) -> None:
+    repository.assumed = {path.name for path in (repository.clone / ".github/workflows").iterdir()}
+    repository.commit("New")
+    repository.push("staging", against_the_rules=True)
+    number, _ = repository.pull_request("staging", "main")
+    page = repository.clone / "build/review.md"
+    page.parent.mkdir()
+
+    def comment(text: str) -> str:
+        page.write_text(text, encoding="utf-8")
+        where = ("--head", "staging", "--base", "main")
+        return repository.as_owner(sys.executable, ".github/github.py", "comment", "build/review.md", *where)
+
+    assert "the review is in" in comment("not good enough")
+    assert "the review is in" in comment("good enough " * 10_000)
+    (said,) = repository.comments(number)
+    assert "not good enough" not in said
+    assert said.endswith("... and more, in the run's summary.")
+    repository.commit("Newer")
+    assert "is about a newer commit" in comment("of a commit that nobody is asked to merge")
+    assert repository.comments(number) == [said]
+
+
 def test_a_fresh_project_is_green_and_says_once_why_nothing_is_delivered(repository: Repository) -> None:
     repository.commit("Hello")
     happened = repository.push("dev", against_the_rules=True).passed()
