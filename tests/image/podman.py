@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,13 @@ class Podman:
             self.environ[variable] = str(path)
         self.environ["TMPDIR"] = str(folder / "tmp")
         (folder / "tmp").mkdir()
+        if found := shutil.which("skopeo"):  # which asks registries, and reads no such variables
+            skopeo = folder / "tools" / "skopeo"
+            skopeo.parent.mkdir()
+            settings = self.environ["CONTAINERS_REGISTRIES_CONF"]
+            skopeo.write_text(f'#!/bin/sh\nexec {found} --registries-conf {settings} "$@"\n', encoding="utf-8")
+            skopeo.chmod(0o755)
+            self.environ["PATH"] = f"{skopeo.parent}{os.pathsep}{self.environ['PATH']}"
 
     def __call__(self, *arguments: str, check: bool = True) -> Done:
         """Run a command of podman; an unexpected failure shows what it said."""
