@@ -199,7 +199,7 @@ def written(folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("engine", "given", "expected"),
     [
-        ("vertex", "gs://root/x/class", "gs://acme/data/class.parquet"),
+        ("vertex", "gs://pipelines/x/class", "gs://acme/data/class.parquet"),
         ("kubeflow", "/tmp/x/class", "gs://acme/data/class.parquet"),
         # its launcher fails the task for a URI elsewhere, and copies what lies at a URI to the reader's disk
         ("kubeflow", "minio://mlpipeline/v2/artifacts/x/class", "minio://mlpipeline/v2/artifacts/x/class"),
@@ -216,7 +216,7 @@ def test_an_artifact_tells_where_its_dataset_lies(
 
 
 def test_a_step_without_datasets_has_none_to_tell(tmp_path: Path) -> None:
-    write_executor_output(asked(tmp_path, "gs://root/x"), {})
+    write_executor_output(asked(tmp_path, "gs://pipelines/x"), {})
     assert written(tmp_path) == {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,7 +45,7 @@ class Scene:
     error: str = ""
 
 
-class Loopback:
+class Loopback(ABC):
     """A service, from `with` to the end of its block."""
 
     def __init__(self) -> None:
@@ -90,13 +91,13 @@ class Loopback:
         except Refused as refused:
             return Answer.json(self.refusal(refused), refused.status)
 
+    @abstractmethod
     def answer(self, token: str | None, asked: Asked) -> Answer:
         """Serve a request, which comes alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, refused: Refused) -> dict[str, Any]:
         """What is answered to a request that is refused."""
-        raise NotImplementedError
 
     def _one_by_one(self, token: str | None, asked: Asked) -> Answer:
         with self._lock:

@@ -29,11 +29,7 @@ def deliver(session: Session) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name in session.pipelines:
         session.options.pipeline = name
-        production = session.environment.settings.pipelines.get(name)
-        is_here = (
-            production is None or production.engine in ("local", "airflow") or session.environment.bucket.is_stand_in
-        )
-        told[name] = running.run(session) if is_here else engines.submit(session)
+        told[name] = engines.submit(session) if _is_elsewhere(session, name) else running.run(session)
         if session.environment.name == "main":
             told[name]["champions"] = _promoted(session, name)
     return told

@@ -95,7 +95,7 @@ def facts(environment: Environment, state: State, view: View) -> PipelineFacts:
         commit=start.commit if start else "",
         kpis=kpis_of(state, view),
         schemas={name: one.columns for name, one in view.outputs.items() if one.columns is not None},
-        files=dict(named),
+        files=named,
         texts=dict(_texts(environment.project.package, named)),
         models=[*_models(state, view, REGISTER, "registered"), *_models(state, view, LATEST, "used")],
     )
